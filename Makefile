@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands to start with are `make run` and `make test`; `make help` names the others.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Warnings are errors where the compiler is the one the sources are checked with.
+WERROR ?= $(if $(filter 12 12.%,$(shell g++ -dumpversion 2>/dev/null)),ON,OFF)
+PREFIX ?= /usr/local
+DESTDIR ?=
+ONCE ?=
+# What ctest is to do besides, such as CTEST_ARGS="-R e2e_dkim -V".
+CTEST_ARGS ?=
+
+PROGRAMS := programs
+
+.PHONY: help
+help: ## what can be made
+	@echo "make run              build, start the relay, show one message go all the way, stay up (ONCE=1: end then)"
+	@echo "make test             build everything and run every test (CTEST_ARGS=... are handed to ctest)"
+	@echo "make bench            measure this relay, and Postfix beside it where it is installed (BENCH_ARGS=...)"
+	@echo "make asan             unit, component, dialogue and simulation tests under ASan and UBSan"
+	@echo "make chaos            kill -9 under load, twenty times, each store (KILLS=... SEED=...)"
+	@echo "make lint             layout, licences, include ranks, shell scripts"
+	@echo "make format           lay the sources out with clang-format"
+	@echo "make install          PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make build            the programs and plugins only, in build/dev"
+	@echo "make release          the same, optimised, in build/release"
+	@echo "make clean            remove build/"
+
+# --- packages: fast when nothing is missing -------------------------------------------------------------------------
+
+.PHONY: packages-build packages-run packages-test
+packages-build:
+	@scripts/install-packages packages-build.txt
+packages-run:
+	@scripts/install-packages packages-build.txt packages-run.txt
+packages-test:
+	@scripts/install-packages packages-build.txt packages-run.txt packages-test.txt
+
+# --- build ----------------------------------------------------------------------------------------------------------
+# `make run` and `make test` share build/dev, so that whichever comes second has little left to compile.
+
+.PHONY: build build-tests release
+build: packages-build
+	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
+build-tests: packages-test
+	@scripts/build dev all -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=ON
+release: packages-build
+	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
+
+# --- run and test ---------------------------------------------------------------------------------------------------
+
+.PHONY: run test asan bench chaos
+run: packages-run
+	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
+	@scripts/demo --build build/dev $(if $(filter-out 0 no,$(ONCE)),--once)
+
+test: build-tests
+	@ctest --test-dir build/dev --output-on-failure --timeout 600 -j $(JOBS) $(CTEST_ARGS)
+
+asan: packages-test
+	@scripts/build asan all -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=ON
+	@ctest --test-dir build/asan --output-on-failure --timeout 600 -j $(JOBS) -LE e2e $(CTEST_ARGS)
+
+bench: packages-test
+	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
+	@/usr/bin/python3 -B bench/run.py --build build/release $(BENCH_ARGS)
+
+KILLS ?= 20
+SEED ?=
+chaos: packages-test
+	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
+	@/usr/bin/python3 -B tests/chaos/kill9.py --build build/dev --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+# --- sources --------------------------------------------------------------------------------------------------------
+
+.PHONY: format lint
+format:
+	@scripts/install-packages packages-lint.txt
+	@scripts/sources cpp | xargs -r clang-format -i
+lint:
+	@scripts/install-packages packages-lint.txt
+	@scripts/lint
+
+# --- install --------------------------------------------------------------------------------------------------------
+
+.PHONY: install clean
+install: packages-build
+	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=OFF -DHEDWIG_BENCH=OFF
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+clean:
+	@rm -rf build
