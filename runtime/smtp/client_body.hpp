@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/buffer.hpp"
+
+namespace hedwig::smtp {
+
+/// Turns a stored message into what goes between 354 and the reply to the final dot, piece by piece and by reference:
+/// dots at line starts are doubled (RFC 5321 4.5.2), the end gets CRLF where it is missing, then "." CRLF. A bare LF is
+/// sent as CRLF and a bare CR as a space, so that no server, however lax with line ends, can see the end of data before
+/// it is there. Lines are never cut. Linear, no copy, memory independent of the size. Thread: the owner's.
+class body_writer {
+public:
+  body_writer() = default;
+  explicit body_writer(rope body);
+
+  /// Appends pieces until at least `max_bytes` are out (by at most 4 more) or the body is over; returns their bytes.
+  /// Neighbouring pieces may overlap in memory: a doubled dot is the same dot twice.
+  std::size_t next(std::vector<slice>& out, std::size_t max_bytes);
+  /// The final dot has been given out.
+  [[nodiscard]] bool done() const noexcept { return phase_ == phase::done; }
+
+private:
+  enum class phase : std::uint8_t { text, end, done };
+  /// What the last byte given out means for the next one.
+  enum class position : std::uint8_t { line_start, in_line, after_cr };
+
+  std::size_t give(std::vector<slice>& out, const slice& part, std::size_t from, std::size_t to);
+  std::size_t finish(std::vector<slice>& out);
+
+  rope body_;
+  std::size_t part_ = 0;
+  std::size_t offset_ = 0;
+  phase phase_ = phase::done;
+  position position_ = position::line_start;
+};
+
+} // namespace hedwig::smtp
