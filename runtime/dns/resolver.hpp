@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "runtime/dns/ip_address.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hedwig::dns {
+
+/// How a look-up ended. Permanent ones are facts of the DNS; temporary ones are worth another try.
+enum class lookup_status : std::uint8_t {
+  ok,
+  nxdomain,     ///< permanent: the name does not exist
+  no_data,      ///< permanent: it exists, without such records
+  null_mx,      ///< permanent: MX only; RFC 7505, takes no mail
+  invalid_name, ///< permanent: not a domain name that DNS could carry
+  servfail,     ///< temporary: a server failed, or refused
+  timeout,      ///< temporary: no answer in time
+  bogus,        ///< temporary: DNSSEC validation failed
+  overload      ///< temporary: our own limit of look-ups waiting is reached
+};
+
+[[nodiscard]] bool is_temporary(lookup_status status) noexcept;
+/// "ok", "nxdomain", "no data", "null mx", ...
+[[nodiscard]] std::string_view to_string_view(lookup_status status) noexcept;
+
+/// Names are lower case, without the trailing dot.
+struct mx_record {
+  std::uint16_t preference = 0;
+  std::string host;
+
+  friend auto operator<=>(const mx_record&, const mx_record&) = default;
+};
+
+struct mx_answer {
+  lookup_status status = lookup_status::servfail;
+  std::vector<mx_record> records; ///< in the answer's order, at most records_max; only when ok
+  std::chrono::seconds ttl{0};
+  bool secure = false; ///< DNSSEC-validated
+  std::string why;     ///< for the log when not ok: "SERVFAIL", "no answer within 30 s"
+};
+
+struct address_answer {
+  lookup_status status = lookup_status::servfail;
+  std::vector<ip_address> addresses; ///< at most records_max, in the order of the address_order chosen; only when ok
+  std::chrono::seconds ttl{0};
+  bool secure = false;
+  std::string why;
+};
+
+/// Most records taken from one answer; the rest is dropped.
+inline constexpr std::size_t records_max = 64;
+
+using mx_callback = std::function<void(mx_answer)>;
+using address_callback = std::function<void(address_answer)>;
+
+/// Asks the DNS without blocking. Each callback is called exactly once, on any thread, and from within the call itself
+/// when the answer is known already; it must not block. An actor's callback sends the actor a message, nothing more.
+/// After the resolver is destroyed no callback is called any more. All methods may be called by every thread.
+class resolver {
+public:
+  virtual ~resolver() = default;
+  /// MX records of `domain` (any case, trailing dot allowed). CNAMEs are followed.
+  virtual void mx(std::string_view domain, mx_callback done) = 0;
+  /// A and AAAA records of `host`, merged: ok when either has one; temporary when neither has and either failed so.
+  virtual void addresses(std::string_view host, address_callback done) = 0;
+};
+
+} // namespace hedwig::dns
