@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "runtime/base/buffer.hpp"
+
+namespace hedwig::smtp {
+
+/// What a bare CR or LF inside a message does. Neither mode lets anything but CR LF . CR LF end the message.
+enum class line_endings : std::uint8_t {
+  strict,    ///< the message is refused
+  normalize, ///< it is stored as CR LF; it never begins a line that could end the message or carry a stuffed dot
+};
+
+/// Why a message cannot be stored; it is read to its end all the same.
+enum class data_fault : std::uint8_t { none, too_big, bare_line_end, nul, line_too_long, abandoned };
+
+struct data_limits {
+  std::size_t body_octets_max = 26'214'400;
+  /// RFC 5321 says 998, and nobody keeps to it; longer ones are taken up to here and never cut.
+  std::size_t line_octets_max = 64 * 1024;
+  line_endings endings = line_endings::strict;
+};
+
+/// Octets of the first buffer of a body; each further one is twice as big, up to body_slice_octets_max.
+inline constexpr std::size_t body_slice_octets_first = 4096;
+inline constexpr std::size_t body_slice_octets_max = 64 * 1024;
+
+/// Reads what follows 354 (RFC 5321 section 4.1.1.4): removes stuffed dots, finds the end, keeps the body in a rope. Any
+/// division of the input gives the same body and fault. One copy a byte, no allocation but the buffers.
+class data_reader {
+public:
+  explicit data_reader(const data_limits& limits) noexcept : limits_{limits} {}
+
+  /// Consumes up to the end of the message; all of `bytes` when it is not in there.
+  [[nodiscard]] std::size_t feed(std::string_view bytes);
+  /// CR LF . CR LF was seen.
+  [[nodiscard]] bool done() const noexcept { return state_ == state::done; }
+  /// The first thing that was wrong. What was held is gone then.
+  [[nodiscard]] data_fault fault() const noexcept { return fault_; }
+  /// Frees the body and only looks for the end from here on.
+  void abandon() noexcept { fail(data_fault::abandoned); }
+
+  /// Octets of the body so far, taken ones included.
+  [[nodiscard]] std::size_t body_octets() const noexcept { return body_octets_; }
+  /// Octets of memory that the body holds now, unused room included.
+  [[nodiscard]] std::size_t held_octets() const noexcept { return held_octets_; }
+  /// Octets read since the fault.
+  [[nodiscard]] std::uint64_t swallowed_octets() const noexcept { return swallowed_octets_; }
+  /// Hands over what is there and goes on with new buffers; for staging a body while it arrives.
+  [[nodiscard]] rope take_body();
+
+private:
+  // Where the next byte stands. Only `line_start` is behind a true CR LF.
+  enum class state : std::uint8_t { line_start, in_line, after_cr, dot, dot_cr, done };
+
+  std::size_t feed_line(std::string_view bytes);
+  std::size_t feed_run(std::string_view bytes);
+  void bare_line_end(std::string_view as_read);
+  void keep(std::string_view bytes);
+  void count_line(std::size_t octets);
+  void grow(std::size_t wanted);
+  void seal();
+  void fail(data_fault why) noexcept;
+
+  data_limits limits_;
+  state state_ = state::line_start;
+  data_fault fault_ = data_fault::none;
+  std::size_t line_octets_ = 0;
+  std::size_t body_octets_ = 0;
+  std::size_t held_octets_ = 0;
+  std::uint64_t swallowed_octets_ = 0;
+  rope body_;
+  buffer current_;
+  std::uint8_t* current_data_ = nullptr;
+  std::size_t current_size_ = 0;
+  std::size_t current_room_ = 0;
+  std::size_t next_room_ = body_slice_octets_first;
+};
+
+} // namespace hedwig::smtp

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "runtime/base/buffer.hpp"
+#include "runtime/mail/address.hpp"
+#include "runtime/smtp/command.hpp"
+#include "runtime/smtp/data_reader.hpp"
+#include "runtime/smtp/reply.hpp"
+#include "runtime/smtp/sasl.hpp"
+
+namespace hedwig::smtp {
+
+/// The limits of one session; each is inclusive.
+struct server_limits {
+  data_limits data;                               ///< message size, line length, line endings
+  std::size_t recipients_max = 1000;              ///< a message; more get 452 4.5.3
+  std::size_t messages_max = 10'000;              ///< a connection; then 421
+  std::size_t bad_commands_max = 20;              ///< a connection; one more gets 421
+  std::size_t auth_failures_max = 3;              ///< a connection; the last one gets 421
+  std::size_t command_octets_max = 4 * 1024 * 1024; ///< of commands between two accepted messages; then 421
+  std::uint64_t swallowed_octets_max = 64 * 1024 * 1024; ///< read of a refused message; then the session ends
+};
+
+/// What a listener offers. Shared by its sessions and immutable.
+struct server_settings {
+  std::string hostname = "localhost"; ///< in the greeting and the answer to EHLO
+  std::string greeting = "ESMTP Hedwig";
+  server_limits limits;
+  bool pipelining = true;
+  bool size = true;
+  bool eight_bit_mime = true;
+  bool smtputf8 = true;
+  bool starttls = false;        ///< there is a certificate
+  bool require_tls = false;     ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
+  bool auth_in_clear = false;   ///< AUTH without TLS
+  bool require_auth = false;    ///< MAIL needs AUTH (530)
+  /// Offered, in this order, capitals; empty: no AUTH at all.
+  std::vector<std::string> mechanisms;
+};
+
+struct tls_facts {
+  std::string version;     ///< "TLSv1.3"
+  std::string cipher;      ///< "TLS_AES_256_GCM_SHA384"
+  std::string server_name; ///< SNI, or empty
+};
+
+struct connection_facts {
+  std::string peer_ip; ///< "192.0.2.1", "2001:db8::1"
+  std::uint16_t peer_port = 0;
+  std::string peer_name;        ///< confirmed reverse name, or empty
+  std::optional<tls_facts> tls; ///< set from the start under implicit TLS
+};
+
+struct recipient {
+  mail::address forward_path;
+  rcpt_parameters parameters;
+};
+
+/// The envelope, exactly as the client gave it.
+struct transaction {
+  mail::address reverse_path; ///< empty: the null sender
+  mail_parameters parameters;
+  std::vector<recipient> recipients;
+};
+
+/// What a session waits for; see server_session::pending(). References and views live until the question is answered.
+namespace ask {
+
+/// May this client talk to us? Before the greeting. accept() or refuse().
+struct check_connect {};
+/// A new EHLO or HELO. accept() or refuse().
+struct check_helo {
+  std::string_view name;
+  bool extended = false;
+};
+/// The 220 is in output(). Flush it, start TLS, call tls_started(). Clear text that came behind the command was dropped
+/// by feed(); the owner drops what it still buffers itself. refuse() is too late; end the connection instead.
+struct start_tls {};
+/// authenticated(), auth_failed() or auth_unavailable(), after whatever delay the owner thinks right. The secret is
+/// wiped with the answer.
+struct authenticate {
+  std::string mechanism; ///< "PLAIN", "LOGIN"
+  credentials who;
+};
+/// MAIL. accept() or refuse().
+struct check_mail {
+  const mail::address& reverse_path; ///< empty: the null sender
+  const mail_parameters& parameters;
+};
+/// RCPT. accept() or refuse(). Whether relaying is allowed is decided here; the session knows no policy.
+struct check_recipient {
+  const mail::address& forward_path;
+  const rcpt_parameters& parameters;
+  const transaction& so_far; ///< without this one
+};
+/// DATA, before the 354: room, memory, a full store. accept() or refuse().
+struct check_data {
+  const transaction& envelope;
+};
+/// The message is complete and well-formed. Move out what you need, then message_taken() or refuse().
+struct take_message {
+  transaction envelope;
+  rope body; ///< unstuffed, header included; without the parts that take_body() gave before
+  std::size_t body_octets = 0; ///< of the whole
+};
+
+enum class end_reason : std::uint8_t {
+  quit,
+  refused,              ///< check_connect, or refuse_and_end()
+  timed_out,            ///< timed_out()
+  shutting_down,        ///< shut_down()
+  failed,               ///< fail()
+  early_talker,
+  http,
+  too_many_errors,
+  too_many_auth_failures,
+  too_many_messages,
+  too_many_commands,    ///< command_octets_max
+  too_much_swallowed,   ///< swallowed_octets_max
+};
+/// Flush output() and close; nothing more is read. Has no answer.
+struct end {
+  end_reason reason = end_reason::quit;
+};
+
+} // namespace ask
+
+[[nodiscard]] std::string_view to_string_view(ask::end_reason reason) noexcept;
+
+using question = std::variant<ask::check_connect, ask::check_helo, ask::start_tls, ask::authenticate, ask::check_mail,
+                              ask::check_recipient, ask::check_data, ask::take_message, ask::end>;
+
+/// Where a session stands: names its timeout and what the console shows.
+enum class session_state : std::uint8_t {
+  greeting, ///< start() was not called, or check_connect is open
+  command,  ///< a command line is expected
+  auth,     ///< a SASL response is expected
+  data,     ///< reading a message
+  waiting,  ///< a question is open: the peer waits for us
+  ended,
+};
+[[nodiscard]] std::string_view to_string_view(session_state state) noexcept;
+
+/// What the session counted, for metrics and limits of the owner.
+struct session_counters {
+  std::uint64_t commands = 0;
+  std::uint64_t bad_commands = 0;
+  std::uint64_t messages_accepted = 0;
+  std::uint64_t messages_refused = 0; ///< after the final dot
+  std::uint64_t recipients_accepted = 0;
+  std::uint64_t recipients_refused = 0;
+  std::uint64_t auth_failures = 0;
+  std::uint64_t clear_text_dropped = 0; ///< octets behind STARTTLS: an attack or a broken client
+};
+
+/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3207, 4954, 6152, 6531) as a value without
+/// I/O, time or policy: bytes go in through feed(), replies gather in output(), and what it cannot decide it asks its
+/// owner through pending(). One thread at a time. Usage:
+///
+///   session.start();
+///   for (;;) {
+///     while (auto* q = session.pending()) { answer it now, or return and come back when you can; }
+///     rest.remove_prefix(session.feed(rest));
+///     if (rest.empty() && session.pending() == nullptr) break;
+///   }
+///   flush(session.output()); session.output().clear();
+///
+/// The answer functions panic when no question of their kind is open: that is a bug of the owner.
+class server_session {
+public:
+  server_session(std::shared_ptr<const server_settings> settings, connection_facts facts);
+  server_session(const server_session&) = delete;
+  server_session& operator=(const server_session&) = delete;
+
+  /// Once, when the connection is there (and its implicit TLS is up): opens check_connect. Its accept() greets.
+  void start();
+  /// Instead of an answer to check_connect: bytes came before our greeting. 554 and the end.
+  void refuse_early_talker();
+
+  /// Consumes a prefix of `bytes` and tells its length. It stops early only where a question opened; give the rest
+  /// again once that is answered. Consumes nothing while a question is open.
+  [[nodiscard]] std::size_t feed(std::string_view bytes);
+
+  /// What is to be sent, in order; the owner takes bytes from the front (or all, with clear()).
+  [[nodiscard]] std::string& output() noexcept { return output_; }
+  [[nodiscard]] std::string take_output() noexcept { return std::exchange(output_, {}); }
+
+  /// The open question, or null.
+  [[nodiscard]] question* pending() noexcept { return question_ ? &*question_ : nullptr; }
+  [[nodiscard]] const question* pending() const noexcept { return question_ ? &*question_ : nullptr; }
+
+  // Answers.
+  /// check_connect, check_helo, check_mail, check_recipient, check_data.
+  void accept();
+  /// The same, and take_message. A reply of 421 ends the session.
+  void refuse(const reply& why);
+  /// As refuse(), and the session ends whatever the code is.
+  void refuse_and_end(const reply& why);
+  /// start_tls: the handshake is done. Everything learnt before is forgotten (RFC 3207 section 4.2).
+  void tls_started(tls_facts facts);
+  /// authenticate: `identity` is what policies and logs see.
+  void authenticated(std::string identity);
+  /// authenticate: wrong credentials or unknown user, which look alike. Counted.
+  void auth_failed();
+  /// authenticate: no provider could tell. 454, not counted.
+  void auth_unavailable();
+  /// take_message: it is durable. 250 with `id`.
+  void message_taken(std::string_view id);
+
+  // The owner's own ends; legal in every state but `ended`, with a question open or not.
+  /// 421 4.4.2.
+  void timed_out();
+  /// 421 4.3.2; at once, whatever goes on. Wait for idle() first to be polite.
+  void shut_down();
+  /// 421 4.3.0; something of ours broke.
+  void fail();
+
+  /// While data: gives up the message, frees what is held, reads to its end and then replies `why` (451 or 452).
+  void abandon_message(const reply& why);
+  /// While data: moves out what arrived, to be staged; take_message brings the rest. The owner drops its stage when the
+  /// state leaves `data` without a take_message.
+  [[nodiscard]] rope take_body();
+  /// Octets of memory that the message being read, or waiting to be taken, holds.
+  [[nodiscard]] std::size_t body_octets_held() const noexcept;
+  /// Octets of the message being read so far; 0 outside of data.
+  [[nodiscard]] std::size_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
+
+  [[nodiscard]] session_state state() const noexcept;
+  /// No transaction is open and no command is half read: a good moment to shut down.
+  [[nodiscard]] bool idle() const noexcept;
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+
+  // Facts.
+  [[nodiscard]] const server_settings& settings() const noexcept { return *settings_; }
+  [[nodiscard]] const connection_facts& facts() const noexcept { return facts_; }
+  [[nodiscard]] bool tls() const noexcept { return facts_.tls.has_value(); }
+  /// As the client called itself; empty before EHLO or HELO.
+  [[nodiscard]] const std::string& helo() const noexcept { return helo_; }
+  /// Empty before AUTH.
+  [[nodiscard]] const std::string& identity() const noexcept { return identity_; }
+  /// The open transaction, or null.
+  [[nodiscard]] const transaction* current() const noexcept { return transaction_ ? &*transaction_ : nullptr; }
+  [[nodiscard]] const session_counters& counters() const noexcept { return counters_; }
+  /// For the Received field: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA (RFC 3848), UTF8SMTP... (RFC 6531 section 4.3).
+  [[nodiscard]] std::string_view protocol_keyword(bool smtputf8) const noexcept;
+
+private:
+  std::size_t feed_line(std::string_view bytes);
+  std::size_t feed_data(std::string_view bytes);
+  [[nodiscard]] std::size_t line_limit(std::string_view line) const noexcept;
+  void keep_partial(std::string_view bytes);
+  void end_of_line(std::string_view line);
+  void on_line(std::string_view line);
+  void on_auth_line(std::string_view line);
+  [[nodiscard]] const standard_reply* refusal_before_tls(const command& what) const noexcept;
+
+  void on(helo_command& what);
+  void on(mail_command& what);
+  void on(rcpt_command& what);
+  void on(data_command& what);
+  void on(rset_command& what);
+  void on(noop_command& what);
+  void on(quit_command& what);
+  void on(starttls_command& what);
+  void on(vrfy_command& what);
+  void on(expn_command& what);
+  void on(help_command& what);
+  void on(bdat_command& what);
+  void on(auth_command& what);
+  void on(http_command& what);
+
+  void greet();
+  void answer_helo();
+  void continue_auth(std::optional<std::string_view> response);
+  void end_of_data();
+  void after_refusal(const reply& why, bool end);
+  void bad(const standard_reply& why);
+  void say(const reply& what);
+  void say(const standard_reply& what);
+  void finish(const standard_reply& last, ask::end_reason reason);
+  void finish(ask::end_reason reason);
+  void reset_transaction() noexcept;
+  void forget_client() noexcept;
+  template <class Question>
+  Question take_question();
+
+  std::shared_ptr<const server_settings> settings_;
+  connection_facts facts_;
+  std::string output_;
+  std::string line_; // a line whose end has not come yet
+  std::optional<question> question_;
+  std::optional<transaction> transaction_;
+  std::optional<recipient> candidate_; // asked about
+  std::optional<data_reader> reader_;
+  std::optional<reply> abandoned_with_;
+  std::unique_ptr<sasl_exchange> sasl_;
+  std::string mechanism_;
+  std::string helo_;
+  std::string identity_;
+  session_counters counters_;
+  std::size_t command_octets_ = 0;
+  bool started_ = false;
+  bool greeted_ = false;
+  bool extended_ = false;
+  bool recipients_tried_ = false;
+  bool discarding_line_ = false;  // too long or broken: skip to its CR LF
+  bool discard_replied_ = false;
+  bool last_was_cr_ = false;      // of a line being discarded
+  bool ended_ = false;
+};
+
+} // namespace hedwig::smtp
