@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <hedwig/plugin.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runtime/plugin/checked_config.hpp"
+#include "runtime/plugin/completion.hpp"
+#include "runtime/plugin/host.hpp"
+#include "runtime/plugin/loader.hpp"
+
+namespace hedwig::plugin {
+
+class pending_op;
+class worker_pool;
+class instance_host;
+
+/// Default of how long one call may take.
+inline constexpr std::chrono::seconds default_call_timeout{30};
+
+struct instance_settings {
+  std::string name; ///< "auth.static": in logs, metrics and crash reports
+  std::chrono::nanoseconds call_timeout = default_call_timeout;
+  unsigned workers = 4;          ///< threads, for a provider that blocks
+  std::size_t max_pending = 1000; ///< calls waiting for a thread; BUSY above
+};
+
+/// What an instance has done so far.
+struct instance_counters {
+  std::uint64_t calls = 0;
+  std::uint64_t failures = 0;          ///< answers that were errors of the provider (not DENIED, NOT_FOUND, EXISTS, CONFLICT)
+  std::uint64_t timeouts = 0;          ///< calls whose deadline passed
+  std::uint64_t late_completions = 0;  ///< answers after that; dropped
+  std::uint64_t false_completions = 0; ///< second answers, and answers to calls of others; ignored
+  std::uint64_t in_flight = 0;         ///< calls the provider owes an answer, late ones included
+  std::uint64_t busy = 0;              ///< calls refused because too many waited
+};
+
+/// Checks `table` against the provider's schema and then asks its validate(); a complaint of the latter stands at the
+/// key it names. Runs no other plugin code. The wanted `config` is that of the result.
+[[nodiscard]] checked check_provider(const std::shared_ptr<host>& services, const provider_ref& provider,
+                                     const config::node& table, const config_source& source);
+
+/// One configured provider: create → start → calls → stop → gone. Kept by shared_ptr by its typed face and by every
+/// call in flight. All functions are callable from every thread.
+///
+/// The owner stops it before letting go; an instance that was started and never stopped is abandoned with its memory,
+/// since its threads may still run.
+class instance : public std::enable_shared_from_this<instance> {
+public:
+  /// Calls the provider's create().
+  [[nodiscard]] static result<std::shared_ptr<instance>> create(std::shared_ptr<host> services, provider_ref provider,
+                                                                instance_settings settings,
+                                                                std::shared_ptr<const hedwig_config> config);
+  ~instance();
+
+  /// Opens files, connects, recovers; the face may be used once this completed well. Runs on a thread of its own.
+  void start(reply_to reply);
+  /// New values for RELOADABLE keys; UNSUPPORTED when the provider cannot.
+  void reload(std::shared_ptr<const hedwig_config> config, reply_to reply);
+  /// No call may be made from here on.
+  void stop(reply_to reply);
+
+  /// The same for start-up and shut-down, when nothing else runs: waits for the answer. (With a host without threads:
+  /// runs what is due.)
+  [[nodiscard]] result<void> start_and_wait(std::chrono::nanoseconds timeout);
+  [[nodiscard]] result<void> reload_and_wait(std::shared_ptr<const hedwig_config> config,
+                                             std::chrono::nanoseconds timeout);
+  [[nodiscard]] result<void> stop_and_wait(std::chrono::nanoseconds timeout);
+
+  [[nodiscard]] const std::string& name() const noexcept { return settings_.name; }
+  [[nodiscard]] const provider_ref& provider() const noexcept { return provider_; }
+  [[nodiscard]] bool blocking() const noexcept { return (provider_.provider->flags & HEDWIG_PROVIDER_BLOCKING) != 0; }
+  [[nodiscard]] instance_counters counters() const noexcept;
+
+  // What the typed faces are made of.
+
+  /// The provider's own pointer, for its tables.
+  [[nodiscard]] void* self() const noexcept { return self_; }
+  [[nodiscard]] host& services() const noexcept { return *services_; }
+  [[nodiscard]] const std::shared_ptr<host>& shared_services() const noexcept { return services_; }
+  /// Hands `call` to the provider: at once, or on a worker when it blocks. `make` is called with the op unless the
+  /// deadline passed before; whatever happens the call's sink hears exactly once.
+  void submit(std::unique_ptr<pending_op> call, std::move_only_function<void(hedwig_op*, pending_op&)> make);
+  /// Registers a call without running anything; null (and the sink has heard BUSY) when too many are in flight.
+  [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op> call);
+  /// Runs `work` on a worker thread; false when too many wait. `always`: never refused.
+  bool run_on_worker(std::move_only_function<void()> work, bool always = false);
+
+private:
+  friend class instance_host;
+  enum class phase : std::uint8_t { created, started, stopped };
+
+  instance(std::shared_ptr<host> services, provider_ref provider, instance_settings settings);
+  void control(const char* call, reply_to reply, std::shared_ptr<const hedwig_config> config,
+               void (*run)(instance&, hedwig_op*, const hedwig_config*));
+  [[nodiscard]] result<void> wait_for(const std::function<void(reply_to)>& call, std::chrono::nanoseconds timeout);
+
+  std::shared_ptr<host> services_;
+  provider_ref provider_;
+  instance_settings settings_;
+  std::shared_ptr<const hedwig_config> config_;
+  std::unique_ptr<instance_host> host_;
+  std::unique_ptr<worker_pool> control_;
+  std::unique_ptr<worker_pool> workers_;
+  void* self_ = nullptr;
+  std::atomic<phase> phase_{phase::created};
+};
+
+} // namespace hedwig::plugin
