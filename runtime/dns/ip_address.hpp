@@ -39,7 +39,7 @@ enum class address_class : std::uint8_t {
   private_use, ///< RFC 1918, RFC 6598, fc00::/7, fec0::/10
   link_local,  ///< 169.254.0.0/16, fe80::/10
   multicast,   ///< 224.0.0.0/4, ff00::/8
-  reserved     ///< 240.0.0.0/4 with broadcast, documentation ranges, benchmarking, the IPv6 discard prefix
+  reserved     ///< 240.0.0.0/4 with broadcast, benchmarking (198.18.0.0/15), the IPv6 discard prefix 100::/64
 };
 
 [[nodiscard]] address_class classify(const ip_address& address) noexcept;
@@ -53,7 +53,7 @@ struct address_policy {
 };
 
 /// Why not to connect there, in words for log and DSN ("... is a loopback address"); nullopt when it is fine.
-/// Unspecified, multicast and reserved ones never are, documentation ranges excepted (they lead nowhere).
+/// Unspecified, multicast and reserved ones never are.
 [[nodiscard]] std::optional<std::string> refusal(const ip_address& address, const address_policy& policy);
 
 } // namespace hedwig::dns

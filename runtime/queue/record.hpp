@@ -84,12 +84,17 @@ struct outcome {
   std::string remote;
 };
 
+/// See apply().
+inline constexpr std::chrono::nanoseconds late_grace = std::chrono::hours{1};
+
 /// What the dispatcher is to do with a message after outcomes were applied. Commit the record first, then act.
 enum class next_step : std::uint8_t {
-  wait,  ///< others of its recipients are in flight: only commit the record (MOVE, state DEFERRED, `due`)
-  defer, ///< nothing in flight: MOVE to DEFERRED with `due`
-  remove,///< everybody delivered: REMOVE
-  bounce ///< all ended and somebody failed: report, then MOVE to BOUNCED (or REMOVE, as retention says)
+  wait,   ///< others of its recipients are in flight: only commit the record (MOVE, state DEFERRED, `due`, which is
+          ///< an initial_delay away; whoever finds the message due before the last outcome leaves it alone)
+  defer,  ///< nothing in flight: MOVE to DEFERRED with `due`
+  remove, ///< everybody delivered: REMOVE
+  bounce, ///< all ended and somebody failed: report, then MOVE to BOUNCED (or REMOVE, as retention says)
+  hold    ///< nothing in flight, somebody pending, and held: MOVE to HELD
 };
 
 struct decision {
@@ -118,7 +123,8 @@ void begin_attempt(record& of, std::span<const std::uint32_t> recipients);
 /// Applies outcomes as they come in, some or all. An ended recipient never changes again, whatever comes. `random`,
 /// uniform in [0, 1), spreads the retry; one number a call keeps recipients of one destination together. Whichever of
 /// max_retries and expire_after comes first ends a recipient as expired, with the reason of its last attempt; the last
-/// attempt is never planned after the expiry.
+/// attempt is planned no later than the expiry. An attempt that came late_grace or more after its due time (the relay
+/// was off, or the clock jumped) does not expire anybody by age: one more follows.
 [[nodiscard]] decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy,
                              double random);
 
@@ -132,7 +138,7 @@ void mark_warned(record& of, std::span<const std::uint32_t> recipients);
 /// Makes every pending recipient due at `now`: `hedwig-admin queue retry`.
 void make_due(record& of, wall_time now);
 
-/// Outcomes that fail everybody who is pending: `hedwig-admin queue bounce`, an expired hold.
+/// Outcomes that fail everybody who is pending and not in flight: `hedwig-admin queue bounce`, an expired hold.
 [[nodiscard]] std::vector<outcome> fail_pending(const record& of, const reply& why);
 
 } // namespace hedwig::queue

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/queue/record.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace hedwig::queue {
+
+namespace {
+
+// Ends before a UTF-8 sequence rather than inside it.
+std::string shortened(std::string_view text, std::size_t size_max) {
+  if (text.size() > size_max) {
+    while (size_max > 0 && (static_cast<unsigned char>(text[size_max]) & 0xc0) == 0x80)
+      --size_max;
+    text = text.substr(0, size_max);
+  }
+  return std::string{text};
+}
+
+void note(recipient_state& state, const outcome& ended, wall_time now) {
+  ++state.attempts;
+  state.last_attempt = now;
+  state.last_reply = {ended.reply.code, shortened(ended.reply.status, 16), shortened(ended.reply.text, reply_text_size_max)};
+  state.remote = shortened(ended.remote, remote_size_max);
+}
+
+bool too_late(const recipient_state& state, wall_time end, wall_time now) {
+  return now >= end && now < add_saturating(state.due, late_grace);
+}
+
+void plan(recipient_state& state, wall_time end, wall_time now, const retry_policy& policy, double random) {
+  if (state.attempts >= std::max(policy.max_retries, 1u) || too_late(state, end, now)) {
+    state.status = recipient_status::expired;
+    return;
+  }
+  state.due = add_saturating(now, retry_delay(policy, state.attempts, random));
+  if (now < end)
+    state.due = std::min(state.due, end);
+}
+
+std::string summary(const outcome& ended) {
+  auto text = ended.reply.code == 0 ? std::string{} : std::to_string(ended.reply.code) + ' ';
+  if (!ended.reply.status.empty())
+    text += ended.reply.status + ' ';
+  return shortened(text + ended.reply.text, reply_text_size_max);
+}
+
+void apply_one(record& to, const outcome& ended, wall_time now, const retry_policy& policy, double random,
+               decision& made) {
+  if (ended.recipient >= to.recipients.size())
+    return;
+  auto& state = to.recipients[ended.recipient];
+  if (state.status != recipient_status::pending)
+    return;
+  state.in_flight = false;
+  if (ended.kind == outcome_kind::returned) {
+    state.due = now;
+    return;
+  }
+  note(state, ended, now);
+  if (ended.kind == outcome_kind::delivered) {
+    state.status = recipient_status::delivered;
+    made.delivered.push_back(ended.recipient);
+    return;
+  }
+  to.last_error = summary(ended);
+  if (ended.kind == outcome_kind::unknown)
+    ++state.unknown;
+  if (ended.kind == outcome_kind::failed)
+    state.status = recipient_status::failed;
+  else
+    plan(state, expiry(policy, to.first_queued), now, policy, random);
+  auto& changed = state.status == recipient_status::pending ? made.deferred : made.failed;
+  changed.push_back(ended.recipient);
+}
+
+bool ended_badly(const recipient_state& state) {
+  return state.status == recipient_status::failed || state.status == recipient_status::expired;
+}
+
+bool warning_due(const record& of, const recipient_state& state, wall_time now, const retry_policy& policy) {
+  return state.status == recipient_status::pending && !state.delay_warned && policy.delay_warning &&
+         now >= add_saturating(of.first_queued, *policy.delay_warning);
+}
+
+void collect_reports(const record& of, wall_time now, const retry_policy& policy, decision& made) {
+  for (std::uint32_t i = 0; i < of.recipients.size(); ++i) {
+    auto& state = of.recipients[i];
+    if (ended_badly(state) && !state.reported)
+      made.report.push_back(i);
+    if (warning_due(of, state, now, policy))
+      made.warn.push_back(i);
+  }
+}
+
+void decide(const record& of, wall_time now, const retry_policy& policy, decision& made) {
+  bool in_flight = false;
+  bool pending = false;
+  bool bad = false;
+  auto soonest = wall_time::max();
+  for (auto& state : of.recipients) {
+    in_flight |= state.in_flight;
+    bad |= ended_badly(state);
+    if (state.status == recipient_status::pending) {
+      pending = true;
+      soonest = std::min(soonest, state.due);
+    }
+  }
+  if (in_flight) {
+    made.step = next_step::wait;
+    made.due = add_saturating(now, std::max(policy.initial_delay, std::chrono::nanoseconds{std::chrono::seconds{1}}));
+    return;
+  }
+  collect_reports(of, now, policy, made);
+  made.due = pending ? soonest : now;
+  if (pending)
+    made.step = of.held ? next_step::hold : next_step::defer;
+  else
+    made.step = bad ? next_step::bounce : next_step::remove;
+}
+
+template <class Change>
+void for_each_known(record& of, std::span<const std::uint32_t> recipients, Change change) {
+  for (auto i : recipients)
+    if (i < of.recipients.size())
+      change(of.recipients[i]);
+}
+
+} // namespace
+
+std::string_view to_string_view(recipient_status status) noexcept {
+  switch (status) {
+  case recipient_status::pending:
+    return "pending";
+  case recipient_status::delivered:
+    return "delivered";
+  case recipient_status::failed:
+    return "failed";
+  case recipient_status::expired:
+    return "expired";
+  }
+  return "pending";
+}
+
+record make_record(const message& taken, wall_time now) {
+  record fresh;
+  fresh.first_queued = now;
+  fresh.next_due = now;
+  fresh.recipients.resize(taken.envelope.recipients.size());
+  for (auto& state : fresh.recipients)
+    state.due = now;
+  return fresh;
+}
+
+std::vector<std::uint32_t> due_recipients(const record& of, wall_time now, std::chrono::nanoseconds horizon) {
+  std::vector<std::uint32_t> due;
+  auto until = add_saturating(now, horizon);
+  for (std::uint32_t i = 0; i < of.recipients.size(); ++i) {
+    auto& state = of.recipients[i];
+    if (state.status == recipient_status::pending && !state.in_flight && state.due <= until)
+      due.push_back(i);
+  }
+  return due;
+}
+
+void begin_attempt(record& of, std::span<const std::uint32_t> recipients) {
+  bool any = false;
+  for_each_known(of, recipients, [&](recipient_state& state) {
+    if (state.status == recipient_status::pending)
+      any = state.in_flight = true;
+  });
+  of.attempts += any ? 1 : 0;
+}
+
+decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy, double random) {
+  decision made;
+  for (auto& ended : outcomes)
+    apply_one(to, ended, now, policy, random, made);
+  decide(to, now, policy, made);
+  to.next_due = made.due;
+  return made;
+}
+
+decision assess(const record& of, wall_time now, const retry_policy& policy) {
+  decision made;
+  decide(of, now, policy, made);
+  return made;
+}
+
+void mark_reported(record& of, std::span<const std::uint32_t> recipients) {
+  for_each_known(of, recipients, [](recipient_state& state) { state.reported = true; });
+}
+
+void mark_warned(record& of, std::span<const std::uint32_t> recipients) {
+  for_each_known(of, recipients, [](recipient_state& state) { state.delay_warned = true; });
+}
+
+void make_due(record& of, wall_time now) {
+  for (auto& state : of.recipients)
+    if (state.status == recipient_status::pending && !state.in_flight)
+      state.due = now;
+  of.next_due = now;
+}
+
+std::vector<outcome> fail_pending(const record& of, const reply& why) {
+  std::vector<outcome> all;
+  for (std::uint32_t i = 0; i < of.recipients.size(); ++i)
+    if (of.recipients[i].status == recipient_status::pending && !of.recipients[i].in_flight)
+      all.push_back({i, outcome_kind::failed, why, {}});
+  return all;
+}
+
+} // namespace hedwig::queue
