@@ -64,7 +64,7 @@ public:
   [[nodiscard]] std::size_t body_offset() const noexcept { return size_ + (has_separator_ ? 2 : 0); }
 
 private:
-  [[nodiscard]] std::expected<void, header_fault> scan(std::string_view text, bool whole);
+  [[nodiscard]] std::expected<void, header_fault> scan(std::string_view text);
 
   slice owner_;
   std::vector<header_field> fields_;

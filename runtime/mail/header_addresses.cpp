@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/mail/address.hpp"
+#include "runtime/mail/header.hpp"
+
+namespace hedwig::mail {
+
+namespace {
+
+// RFC 5322 section 3.4 read by one pass over the characters. Lenient about what is no address, since only what parses as
+// one at the end is given out.
+class address_list_reader {
+public:
+  address_list_reader(std::string_view value, std::size_t limit) : rest_{value}, limit_{limit} {}
+
+  std::vector<std::string> read() {
+    while (!rest_.empty() && found_.size() < limit_)
+      step();
+    if (!in_angle_)
+      end_of_mailbox();
+    return std::move(found_);
+  }
+
+private:
+  void step() {
+    char c = rest_.front();
+    switch (c) {
+    case '(': skip_comment(); return;
+    case '"': copy_quoted('"'); return;
+    case '[': copy_quoted(']'); return;
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n': space_ = true; break;
+    case '<': begin_angle(); break;
+    case '>': end_angle(); break;
+    case ',':
+    case ';': in_angle_ ? add(c) : end_of_mailbox(); break;
+    case ':': in_angle_ ? add(c) : clear(); break; // a group's name ends
+    default: add(c); break;
+    }
+    rest_.remove_prefix(1);
+  }
+
+  void add(char c) {
+    auto joins = [](char x) { return x == '.' || x == '@'; };
+    if (space_ && !text_.empty() && !joins(c) && !joins(text_.back()))
+      text_ += ' '; // two words: no address, but perhaps a display name
+    space_ = false;
+    text_ += c;
+  }
+
+  void skip_comment() {
+    std::size_t depth = 0;
+    std::size_t i = 0;
+    for (; i < rest_.size(); ++i) {
+      if (rest_[i] == '\\')
+        ++i;
+      else if (rest_[i] == '(')
+        ++depth;
+      else if (rest_[i] == ')' && --depth == 0)
+        break;
+    }
+    rest_.remove_prefix(std::min(i + 1, rest_.size()));
+    space_ = true;
+  }
+
+  void copy_quoted(char end) {
+    add(rest_.front());
+    std::size_t i = 1;
+    for (; i < rest_.size() && rest_[i] != end; ++i) {
+      if (rest_[i] == '\\' && i + 1 < rest_.size())
+        text_ += rest_[i++];
+      if (rest_[i] != '\r' && rest_[i] != '\n') // folded inside
+        text_ += rest_[i];
+    }
+    if (i < rest_.size())
+      text_ += end;
+    rest_.remove_prefix(std::min(i + 1, rest_.size()));
+  }
+
+  void begin_angle() {
+    clear();
+    in_angle_ = true;
+  }
+
+  void end_angle() {
+    if (in_angle_)
+      give();
+    clear();
+    in_angle_ = false;
+    had_angle_ = true;
+  }
+
+  void end_of_mailbox() {
+    if (!had_angle_)
+      give();
+    clear();
+    had_angle_ = false;
+  }
+
+  void give() {
+    if (auto parsed = address::parse(text_))
+      found_.push_back(parsed->text());
+  }
+
+  void clear() {
+    text_.clear();
+    space_ = false;
+  }
+
+  std::string_view rest_;
+  std::size_t limit_;
+  std::string text_;
+  std::vector<std::string> found_;
+  bool space_ = false;
+  bool in_angle_ = false;
+  bool had_angle_ = false;
+};
+
+} // namespace
+
+std::vector<std::string> addresses_in(std::string_view value, std::size_t limit) {
+  return address_list_reader{value, limit}.read();
+}
+
+} // namespace hedwig::mail
