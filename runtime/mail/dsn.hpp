@@ -20,11 +20,11 @@ enum class dsn_kind : std::uint8_t {
 /// What is said about one recipient. Texts may be raw: make_dsn sanitises, cuts and folds all of them.
 struct dsn_recipient {
   std::string final_recipient;    ///< the address that was tried, without <>
-  std::string original_recipient; ///< ORCPT as received ("rfc822;user@example.com"); empty: field left out
+  std::string original_recipient; ///< ORCPT as received ("rfc822;user+2Btag@example.com"); may be empty
   std::string status;             ///< RFC 3463, "5.1.1"; anything else is replaced by 5.0.0 or 4.0.0
   std::string remote_mta;         ///< host name of the server that answered; empty: nobody was reached
   std::string remote_ip;          ///< its address, for people; may be empty
-  std::uint16_t reply_code = 0;   ///< of the server; 0: `text` is our own finding, Diagnostic-Code is left out
+  int reply_code = 0;             ///< of the server; 0: `text` is our own finding
   std::string text;               ///< the server's text without the code, or our own finding
   std::optional<wall_time> last_attempt;
   std::optional<wall_time> will_retry_until; ///< used by dsn_kind::delay

@@ -153,8 +153,8 @@ public:
   void quit();
 
   [[nodiscard]] std::optional<client_event> next_event();
-  /// Appends output of about `max_bytes` (more only by one line of dot-stuffing) to `out` by reference; gives the number
-  /// of bytes appended, 0 when there is nothing to send now. What was appended counts as sent.
+  /// Appends output of about `max_bytes` to `out`, the body by reference (body_writer::next); gives the number of bytes
+  /// appended, 0 when there is nothing to send now. What was appended counts as sent.
   std::size_t next_output(std::vector<slice>& out, std::size_t max_bytes);
   [[nodiscard]] bool has_output() const noexcept;
 
@@ -198,35 +198,41 @@ private:
   void on_helo(const server_reply& reply);
   void on_starttls(const server_reply& reply);
   void on_auth(const server_reply& reply);
-  void on_envelope(const server_reply& reply);
+  void on_expected(const server_reply& reply);
   void on_mail(const server_reply& reply);
   void on_rcpt(const server_reply& reply, std::size_t recipient);
   void on_data(const server_reply& reply);
   void on_body(const server_reply& reply);
   void on_final_dot(const server_reply& reply);
+  void on_lone_dot(const server_reply& reply);
+  void on_idle(const server_reply& reply);
+  void on_reset(const server_reply& reply);
 
   void say(std::string_view line);
   void send_ehlo();
   void read_capabilities(const server_reply& reply);
+  void read_size(std::string_view number);
+  void read_mechanisms(std::string_view list);
   void after_ehlo();
   void start_auth();
   void become_ready();
 
-  bool refuse_unsendable();
+  void refuse_unsendable();
   void queue_envelope();
-  void queue_next_command();
-  void queue_mail();
-  void queue_rcpt(std::size_t recipient);
-  void queue_data();
+  bool queue_next_command();
+  bool queue_rcpt();
+  [[nodiscard]] std::string mail_command() const;
   [[nodiscard]] bool use_pipelining() const noexcept;
+  [[nodiscard]] bool in_transaction() const noexcept;
+  [[nodiscard]] bool all_settled() const noexcept;
   void settle(std::size_t recipient, const verdict& v);
   void settle_open(const verdict& v);
   void finish_transaction();
 
-  void fail(verdict v, bool polite);
+  void fail(verdict v, bool polite = false);
   void fail(local_failure failure, std::string_view detail = {}, bool polite = false);
-  [[nodiscard]] verdict for_reused(verdict v) const;
   void close(verdict cause, bool clean);
+  void expect(client_stage stage, std::size_t recipient = 0) { expected_.push_back({stage, recipient}); }
 
   client_options options_;
   reply_reader reader_;
@@ -236,18 +242,21 @@ private:
   std::deque<client_event> events_;
 
   std::string commands_; ///< waiting to go out, before any body byte
+  std::size_t commands_sent_ = 0;
   std::deque<expected_reply> expected_;
-  int auth_step_ = 0;
+  std::size_t auth_step_ = 0;
 
   client_transaction transaction_;
   body_writer body_;
-  std::vector<std::optional<recipient_outcome>> outcomes_;
+  std::vector<std::optional<recipient_outcome>> outcomes_; ///< none: still open, or accepted and waiting for the end
+  client_stage next_command_ = client_stage::reset;
   std::size_t next_rcpt_ = 0;
   std::size_t accepted_ = 0;
+  bool utf8_ = false;
   bool mail_failed_ = false;
   bool needs_reset_ = false;
   bool heard_ = false; ///< a reply of the running transaction has come
-  bool pipelined_ = false;
+  std::size_t begun_ = 0;
   std::size_t transactions_ = 0;
 };
 

@@ -76,7 +76,7 @@ struct verdict {
   enum disposition disposition = disposition::deferred;
   next_step next = next_step::none;
   client_stage stage = client_stage::connect;
-  std::uint16_t reply_code = 0; ///< of the server; 0: our own finding
+  int reply_code = 0; ///< of the server; 0: our own finding
   enhanced_status status;       ///< always set; the server's when it sent a usable one and we agree with its class
   std::string text;             ///< sanitised; the server's text, or our own sentence
 };
@@ -87,7 +87,7 @@ struct recipient_outcome {
   enum disposition disposition = disposition::deferred;
   next_step next = next_step::none;
   client_stage stage = client_stage::connect;
-  std::uint16_t reply_code = 0;
+  int reply_code = 0;
   enhanced_status status;
   std::string text;
   std::string remote_host; ///< name the host was found by
@@ -98,7 +98,7 @@ struct recipient_outcome {
   [[nodiscard]] std::string summary() const;
 };
 
-/// Judges a reply that is not the expected one of its stage (and 2xx at final_dot, mail, rcpt) by the one table in
+/// Judges a reply that ends something: any at final_dot, elsewhere one that is not the hoped-for one. The one table is in
 /// outcome.cpp. `accepted_some`: at `rcpt`, whether this transaction already has an accepted recipient, which decides
 /// whether "too many recipients" is worth a second transaction.
 [[nodiscard]] verdict classify(client_stage stage, const server_reply& reply, bool accepted_some = false);

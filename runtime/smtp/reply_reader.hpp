@@ -8,26 +8,18 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/smtp/reply.hpp"
+
 namespace hedwig::smtp {
 
-/// Enhanced status code of RFC 3463, "5.1.1". All zero: none.
-struct enhanced_status {
-  std::uint16_t reply_class = 0; ///< 2, 4 or 5
-  std::uint16_t subject = 0;     ///< 0..999
-  std::uint16_t detail = 0;      ///< 0..999
-
-  /// "5.1.1", or "" when there is none.
-  [[nodiscard]] std::string text() const;
-  [[nodiscard]] bool empty() const noexcept { return reply_class == 0; }
-  /// Reads a code at the front of `text` that is followed by a space or the end; `*length` gets the bytes it took.
-  [[nodiscard]] static std::optional<enhanced_status> parse_front(std::string_view text,
-                                                                  std::size_t* length = nullptr) noexcept;
-  friend bool operator==(const enhanced_status&, const enhanced_status&) = default;
-};
+/// Reads a code of RFC 3463 ("5.1.1") at the front of `text` that is followed by a space or the end; `*length` gets the
+/// bytes it took. Classes 2, 4 and 5 only; numbers of up to three digits without leading zeros.
+[[nodiscard]] std::optional<enhanced_status> parse_enhanced_status(std::string_view text,
+                                                                   std::size_t* length = nullptr) noexcept;
 
 /// One whole reply of a server. Every text in it is sanitised (mail::sanitise_peer_text): fit for logs and headers.
 struct server_reply {
-  std::uint16_t code = 0; ///< 200..599
+  int code = 0; ///< 200..599
   /// What the server wrote, when it agrees with the first digit of `code`; otherwise empty.
   enhanced_status status;
   std::string text;               ///< all lines joined by spaces, codes taken off; at most reply_limits::text_max bytes
