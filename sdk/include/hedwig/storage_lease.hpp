@@ -71,6 +71,13 @@ public:
     std::lock_guard guard{mutex_};
     until_.erase(id);
   }
+  /// Undoes try_claim(), unless somebody else has set another time since.
+  void release(const hedwig_msg_id& id, steady until) {
+    std::lock_guard guard{mutex_};
+    auto at = until_.find(id);
+    if (at != until_.end() && at->second == until)
+      until_.erase(at);
+  }
   std::size_t size() const {
     std::lock_guard guard{mutex_};
     return until_.size();

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <hedwig/storage.hpp>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/write_batch.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "plugins/storage-rocksdb/due_floor.hpp"
+#include "plugins/storage-rocksdb/records.hpp"
+
+namespace hedwig::storage_rocksdb {
+
+struct settings {
+  std::string path;
+  std::uint64_t memtable_size = 0; ///< of bodies; metadata and due index get a quarter each
+  std::uint64_t block_cache = 0;
+  int background_jobs = 2;
+  std::uint64_t disk_reserve = 0;
+  std::uint64_t in_flight_bytes = 0;
+  int open_files = 0;
+};
+
+/// A body under way: chunks go to the database as they fill up, without a sync; the PUT's sync covers them.
+struct stage_state {
+  std::string pending; ///< less than one chunk
+  std::uint64_t size = 0;
+  std::uint32_t chunks = 0;
+  bool broken = false;
+};
+
+/// The default store: one synced WriteBatch a group over three column families. Owned by its store_provider; see
+/// sdk::store for the threads. The stages belong to the writer thread, counters and floors have their own locks.
+class rocksdb_store final : public sdk::store {
+public:
+  /// Bodies under way at once, each with up to one chunk in memory.
+  static constexpr std::size_t stages_max = 512;
+  /// One LIST or CLAIM looks at this many index keys and returns this much metadata at most.
+  static constexpr std::size_t walk_max = 65536;
+  static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
+  static constexpr std::size_t page_entries_max = 4096;
+  /// One READ returns this much at most, when the host does not wish for less.
+  static constexpr std::uint64_t read_max = 4 * chunk_size;
+
+  rocksdb_store(const sdk::host& h, const sdk::config& c);
+  ~rocksdb_store() override;
+
+  hedwig_storage_limits limits() const override;
+  void open() override;
+  void close() noexcept override;
+  void commit(std::span<sdk::pending_write> group) override;
+  sdk::stored_entry stat(const hedwig_message_request& request) override;
+  sdk::read_slices read(const hedwig_message_request& request) override;
+  sdk::entry_page list(const hedwig_list_request& request, const claim_times* claim) override;
+  sdk::state_stats stats() override;
+  void tick(hedwig_time_ns steady) override;
+
+private:
+  class listener;
+  class group_builder;
+  friend class group_builder;
+  using handle = rocksdb::ColumnFamilyHandle;
+
+  // store_open.cpp
+  rocksdb::DBOptions database_options();
+  std::vector<rocksdb::ColumnFamilyDescriptor> families();
+  void check_format();
+  void recover_counters();
+  void drop_old_stages();
+  void check_space();
+  void try_resume(hedwig_time_ns steady);
+  hedwig_status failed(const rocksdb::Status& status);
+  void check(const rocksdb::Status& status, const char* doing);
+
+  // store_commit.cpp
+  void drop_stage(std::uint64_t number);
+
+  // store_read.cpp
+  bool load(const hedwig_msg_id& id, std::string& value, meta_record& record, const rocksdb::ReadOptions& how = {});
+  void note_damage(const hedwig_msg_id& id, const char* what);
+  sdk::stored_entry make_entry(const hedwig_msg_id& id, const meta_record& record, bool with_metadata);
+  hedwig_slice read_chunk(const body_place& place, std::uint32_t chunk, std::uint64_t offset, std::uint64_t length);
+  sdk::entry_page list_by_receipt(const hedwig_list_request& request);
+  class due_walk;
+  bool add_listed(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request, std::uint32_t state,
+                  std::string_view position, const claim_times* claim, const rocksdb::ReadOptions& how);
+
+  settings settings_;
+  std::shared_ptr<rocksdb::Cache> cache_; // outlives the database as long as a buffer of the host is pinned in it
+  std::unique_ptr<rocksdb::DB> db_;
+  handle* default_ = nullptr;
+  handle* meta_ = nullptr;
+  handle* due_ = nullptr;
+  handle* body_ = nullptr;
+
+  rocksdb::WriteBatch batch_; // reused: its memory stays
+  std::unordered_map<std::uint64_t, stage_state> stages_;
+  std::uint64_t next_stage_ = 1;
+
+  std::mutex counters_mutex_;
+  counters counters_;
+  due_floor floor_;
+  std::atomic<std::uint64_t> damaged_{0};
+  std::atomic<std::uint64_t> disk_free_{0};
+
+  std::atomic<hedwig_status> background_{HEDWIG_OK}; // what the database failed with; OK again after a resume
+  bool no_space_ = false;                            // below the reserve; the writer's own
+  hedwig_time_ns next_check_ = 0;
+  hedwig_time_ns next_resume_ = 0;
+  hedwig_duration_ns resume_delay_ = 0;
+};
+
+} // namespace hedwig::storage_rocksdb

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, recovering, and what the store says about its disk.
+#include "plugins/storage-rocksdb/store.hpp"
+
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+namespace hedwig::storage_rocksdb {
+
+namespace {
+
+constexpr hedwig_duration_ns check_interval = 100'000'000;
+constexpr hedwig_duration_ns resume_delay_first = 250'000'000;
+constexpr hedwig_duration_ns resume_delay_last = 5'000'000'000;
+
+hedwig_status status_of(const rocksdb::Status& status) noexcept {
+  if (status.IsNoSpace())
+    return HEDWIG_E_NO_SPACE;
+  if (status.IsCorruption())
+    return HEDWIG_E_CORRUPT;
+  return HEDWIG_E_IO;
+}
+
+} // namespace
+
+/// Hears of failed flushes and compactions; called on the database's threads.
+class rocksdb_store::listener final : public rocksdb::EventListener {
+public:
+  explicit listener(rocksdb_store& store) : store_{store} {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    if (status->severity() < rocksdb::Status::Severity::kHardError)
+      return; // writes go on, the database tries again by itself
+    store_.background_ = status_of(*status);
+    store_.set_health(status_of(*status), status->ToString());
+  }
+  // The writer thread resumes, so that two do not try at once.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* automatic) override {
+    *automatic = false;
+  }
+
+private:
+  rocksdb_store& store_;
+};
+
+rocksdb_store::rocksdb_store(const sdk::host& h, const sdk::config& c) : store{h} {
+  settings_.path = c.string("path");
+  settings_.memtable_size = static_cast<std::uint64_t>(c.integer("memtable_size"));
+  settings_.block_cache = static_cast<std::uint64_t>(c.integer("block_cache"));
+  settings_.background_jobs = static_cast<int>(c.integer("background_jobs"));
+  settings_.disk_reserve = static_cast<std::uint64_t>(c.integer("disk_reserve"));
+  settings_.in_flight_bytes = static_cast<std::uint64_t>(c.integer("in_flight_bytes"));
+  settings_.open_files = static_cast<int>(c.integer("open_files"));
+}
+
+rocksdb_store::~rocksdb_store() { close(); }
+
+hedwig_storage_limits rocksdb_store::limits() const {
+  return {sizeof(hedwig_storage_limits), HEDWIG_STORAGE_ZERO_COPY, 16384, 1024, settings_.in_flight_bytes, 0};
+}
+
+rocksdb::DBOptions rocksdb_store::database_options() {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  // Drops a torn tail, which was never acknowledged, and nothing else.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.max_background_jobs = settings_.background_jobs;
+  options.avoid_unnecessary_blocking_io = true;
+  options.allow_concurrent_memtable_write = false; // there is one writer
+  options.enable_write_thread_adaptive_yield = false;
+  // Bounds what a start has to replay.
+  options.max_total_wal_size = 4 * settings_.memtable_size;
+  options.max_open_files = settings_.open_files;
+  options.bytes_per_sync = 1024 * 1024;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.keep_log_file_num = 4;
+  options.max_log_file_size = 16 * 1024 * 1024;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.listeners = {std::make_shared<listener>(*this)};
+  return options;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> rocksdb_store::families() {
+  cache_ = rocksdb::NewLRUCache(settings_.block_cache);
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache_;
+  table.cache_index_and_filter_blocks = true; // counted, so that ten million messages keep within block_cache
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.format_version = 5;
+
+  rocksdb::ColumnFamilyOptions common;
+  common.write_buffer_size = std::max<std::uint64_t>(settings_.memtable_size / 4, 256 * 1024);
+  common.compression = rocksdb::kNoCompression;
+  common.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+
+  auto due = common;
+  // The second line of defence against walks over dead keys; the first is due_floor.
+  due.table_properties_collector_factories = {rocksdb::NewCompactOnDeletionCollectorFactory(16384, 8192)};
+
+  auto meta = common;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10)); // most look-ups of REMOVE end here
+  meta.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+
+  auto body = meta;
+  body.write_buffer_size = settings_.memtable_size;
+  body.max_write_buffer_number = 3;
+  body.enable_blob_files = true;
+  body.min_blob_size = 1024;
+  body.blob_file_size = 256 * 1024 * 1024;
+  body.enable_blob_garbage_collection = true;
+  body.blob_garbage_collection_age_cutoff = 0.25;
+  body.blob_garbage_collection_force_threshold = 0.5;
+  return {{rocksdb::kDefaultColumnFamilyName, common}, {"meta", meta}, {"due", due}, {"body", body}};
+}
+
+void rocksdb_store::open() {
+  std::error_code failed_to_make;
+  std::filesystem::create_directories(settings_.path, failed_to_make);
+  if (failed_to_make)
+    throw sdk::failure{HEDWIG_E_IO, "cannot make the spool directory: " + failed_to_make.message(), settings_.path,
+                       failed_to_make.value()};
+  ::chmod(settings_.path.c_str(), 0700); // the database makes its files readable for all
+  rocksdb::DB* raw = nullptr;
+  std::vector<handle*> handles;
+  auto status = rocksdb::DB::Open(database_options(), settings_.path, families(), &handles, &raw);
+  if (!status.ok()) {
+    auto text = status.ToString();
+    if (text.find("ock file") != std::string::npos || text.find("lock hold by") != std::string::npos)
+      throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
+                         settings_.path};
+    throw sdk::failure{status_of(status), "cannot open the spool: " + text, settings_.path};
+  }
+  db_.reset(raw);
+  default_ = handles[0];
+  meta_ = handles[1];
+  due_ = handles[2];
+  body_ = handles[3];
+  background_ = HEDWIG_OK;
+  resume_delay_ = resume_delay_first;
+  check_format();
+  recover_counters();
+  drop_old_stages();
+  check_space();
+}
+
+void rocksdb_store::close() noexcept {
+  if (!db_)
+    return;
+  stages_.clear();
+  for (auto** one : {&default_, &meta_, &due_, &body_})
+    if (*one != nullptr)
+      db_->DestroyColumnFamilyHandle(std::exchange(*one, nullptr));
+  auto status = db_->Close();
+  if (!status.ok())
+    the_host().log(HEDWIG_LOG_ERROR, "the spool did not close cleanly", {{"why", status.ToString()}});
+  db_.reset();
+}
+
+void rocksdb_store::check(const rocksdb::Status& status, const char* doing) {
+  if (!status.ok())
+    throw sdk::failure{status_of(status), std::string{doing} + ": " + status.ToString(), settings_.path};
+}
+
+void rocksdb_store::check_format() {
+  std::string found;
+  auto status = db_->Get({}, default_, rocksdb::Slice{format_key.data(), format_key.size()}, &found);
+  if (status.IsNotFound()) {
+    std::unique_ptr<rocksdb::Iterator> any{db_->NewIterator({}, meta_)};
+    any->SeekToFirst();
+    if (any->Valid())
+      throw sdk::failure{HEDWIG_E_CORRUPT, "the database holds messages but no format version", settings_.path};
+    rocksdb::WriteOptions synced;
+    synced.sync = true;
+    return check(db_->Put(synced, default_, rocksdb::Slice{format_key.data(), format_key.size()},
+                          rocksdb::Slice{format_text.data(), format_text.size()}),
+                 "writing the format version");
+  }
+  check(status, "reading the format version");
+  if (found != format_text)
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED,
+                       "the spool has format \"" + found.substr(0, 64) + "\", this plugin reads \"" +
+                         std::string{format_text} + "\"",
+                       settings_.path};
+}
+
+void rocksdb_store::recover_counters() {
+  // Written with every batch, so they are as exact as the batches and cost a start nothing.
+  counters now;
+  floors lowest{};
+  std::string found;
+  auto status = db_->Get({}, default_, rocksdb::Slice{counters_key.data(), counters_key.size()}, &found);
+  if (!status.IsNotFound()) {
+    check(status, "reading the counters");
+    if (!decode_counters(found, now, lowest))
+      throw sdk::failure{HEDWIG_E_CORRUPT, "the counters are damaged", settings_.path};
+  }
+  counters_ = now;
+  floor_.reset(lowest);
+}
+
+void rocksdb_store::drop_old_stages() {
+  std::unique_ptr<rocksdb::Iterator> at{db_->NewIterator({}, default_)};
+  std::vector<std::uint64_t> left;
+  for (at->Seek(rocksdb::Slice{stage_prefix.data(), stage_prefix.size()});
+       at->Valid() && at->key().starts_with(rocksdb::Slice{stage_prefix.data(), stage_prefix.size()}); at->Next())
+    left.push_back(stage_of_key(at->key().ToStringView()));
+  check(at->status(), "looking for stages");
+  next_stage_ = 1;
+  for (auto number : left)
+    next_stage_ = std::max(next_stage_, number + 1);
+  std::unique_ptr<rocksdb::Iterator> bodies{db_->NewIterator({}, body_)};
+  bodies->SeekToLast();
+  if (bodies->Valid())
+    if (auto number = stage_of_body_key(bodies->key().ToStringView()))
+      next_stage_ = std::max(next_stage_, *number + 1);
+  check(bodies->status(), "looking for the last stage");
+  for (auto number : left)
+    drop_stage(number);
+  if (!left.empty())
+    the_host().log(HEDWIG_LOG_INFO, "bodies that were never completed are dropped",
+                   {{"count", std::to_string(left.size())}});
+}
+
+void rocksdb_store::check_space() {
+  struct statvfs now {};
+  if (::statvfs(settings_.path.c_str(), &now) != 0)
+    return;
+  auto free = static_cast<std::uint64_t>(now.f_bavail) * now.f_frsize;
+  disk_free_ = free;
+  // A little more than the reserve must be free before mail is taken again, else the answer flaps.
+  auto wanted = no_space_ ? settings_.disk_reserve + settings_.disk_reserve / 16 : settings_.disk_reserve;
+  no_space_ = free < wanted;
+  if (background_ != HEDWIG_OK)
+    return;
+  if (no_space_)
+    set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
+  else
+    set_health(HEDWIG_OK, "enough space");
+}
+
+void rocksdb_store::try_resume(hedwig_time_ns steady) {
+  if (background_ == HEDWIG_OK || steady < next_resume_)
+    return;
+  auto status = db_->Resume();
+  if (status.ok()) {
+    background_ = HEDWIG_OK;
+    resume_delay_ = resume_delay_first;
+    return;
+  }
+  next_resume_ = steady + resume_delay_;
+  resume_delay_ = std::min(resume_delay_ * 2, resume_delay_last);
+}
+
+void rocksdb_store::tick(hedwig_time_ns steady) {
+  try_resume(steady);
+  if (steady < next_check_ && health() == HEDWIG_OK)
+    return;
+  next_check_ = steady + check_interval;
+  check_space();
+}
+
+hedwig_status rocksdb_store::failed(const rocksdb::Status& status) {
+  auto why = status_of(status);
+  if (background_.exchange(why) == HEDWIG_OK)
+    next_resume_ = 0; // else the delay goes on growing
+  set_health(why, status.ToString());
+  return why;
+}
+
+} // namespace hedwig::storage_rocksdb
