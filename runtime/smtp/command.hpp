@@ -66,7 +66,7 @@ struct auth_command {
 /// A line of another protocol, such as "GET / HTTP/1.1".
 struct http_command {};
 
-using command = std::variant<helo_command, mail_command, rcpt_command, data_command, rset_command, noop_command,
+using any_command = std::variant<helo_command, mail_command, rcpt_command, data_command, rset_command, noop_command,
                              quit_command, starttls_command, vrfy_command, expn_command, help_command, bdat_command,
                              auth_command, http_command>;
 
@@ -82,7 +82,7 @@ struct grammar {
 /// Parses one line without its CRLF, exact to RFC 5321 section 4.1, but tolerant of white space at the end (section
 /// 4.1.1) and behind "FROM:" and "TO:", which many clients write. The error is the reply to give: 500 for what is no
 /// command, 501 for bad arguments, 555 for unknown parameters. Linear; keeps nothing.
-[[nodiscard]] std::expected<command, standard_reply> parse_command(std::string_view line, const grammar& allowed);
+[[nodiscard]] std::expected<any_command, standard_reply> parse_command(std::string_view line, const grammar& allowed);
 
 /// "MAIL", "RCPT" and so on in capitals; empty for what is no known command. For metrics and traces.
 [[nodiscard]] std::string_view verb_of(std::string_view line) noexcept;

@@ -15,8 +15,9 @@ enum class line_endings : std::uint8_t {
   normalize, ///< it is stored as CR LF; it never begins a line that could end the message or carry a stuffed dot
 };
 
-/// Why a message cannot be stored; it is read to its end all the same.
-enum class data_fault : std::uint8_t { none, too_big, bare_line_end, nul, line_too_long, abandoned };
+/// Why a message cannot be stored; it is read to its end all the same. Of several the last in this order is told, so that
+/// the answer does not depend on how the bytes were cut.
+enum class data_fault : std::uint8_t { none, abandoned, line_too_long, nul, bare_line_end, too_big };
 
 struct data_limits {
   std::size_t body_octets_max = 26'214'400;
@@ -39,13 +40,13 @@ public:
   [[nodiscard]] std::size_t feed(std::string_view bytes);
   /// CR LF . CR LF was seen.
   [[nodiscard]] bool done() const noexcept { return state_ == state::done; }
-  /// The first thing that was wrong. What was held is gone then.
+  /// What is wrong, so far. What was held is gone then.
   [[nodiscard]] data_fault fault() const noexcept { return fault_; }
   /// Frees the body and only looks for the end from here on.
   void abandon() noexcept { fail(data_fault::abandoned); }
 
   /// Octets of the body so far, taken ones included.
-  [[nodiscard]] std::size_t body_octets() const noexcept { return body_octets_; }
+  [[nodiscard]] std::uint64_t body_octets() const noexcept { return body_octets_; }
   /// Octets of memory that the body holds now, unused room included.
   [[nodiscard]] std::size_t held_octets() const noexcept { return held_octets_; }
   /// Octets read since the fault.
@@ -57,11 +58,15 @@ private:
   // Where the next byte stands. Only `line_start` is behind a true CR LF.
   enum class state : std::uint8_t { line_start, in_line, after_cr, dot, dot_cr, done };
 
-  std::size_t feed_line(std::string_view bytes);
-  std::size_t feed_run(std::string_view bytes);
-  void bare_line_end(std::string_view as_read);
-  void keep(std::string_view bytes);
-  void count_line(std::size_t octets);
+  struct cursor;
+  void at_line_start(cursor& at);
+  void in_line(cursor& at);
+  void after_cr(cursor& at);
+  void after_dot(cursor& at);
+  void after_dot_cr(cursor& at);
+  void bare_line_end(std::string_view text);
+  void keep(const char* from, const char* to);
+  void keep_text(std::string_view text) { keep(text.data(), text.data() + text.size()); }
   void grow(std::size_t wanted);
   void seal();
   void fail(data_fault why) noexcept;
@@ -70,7 +75,7 @@ private:
   state state_ = state::line_start;
   data_fault fault_ = data_fault::none;
   std::size_t line_octets_ = 0;
-  std::size_t body_octets_ = 0;
+  std::uint64_t body_octets_ = 0;
   std::size_t held_octets_ = 0;
   std::uint64_t swallowed_octets_ = 0;
   rope body_;

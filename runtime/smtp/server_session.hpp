@@ -110,7 +110,7 @@ struct check_data {
 struct take_message {
   transaction envelope;
   rope body; ///< unstuffed, header included; without the parts that take_body() gave before
-  std::size_t body_octets = 0; ///< of the whole
+  std::uint64_t body_octets = 0; ///< of the whole
 };
 
 enum class end_reason : std::uint8_t {
@@ -174,7 +174,8 @@ struct session_counters {
 ///   }
 ///   flush(session.output()); session.output().clear();
 ///
-/// The answer functions panic when no question of their kind is open: that is a bug of the owner.
+/// The answer functions panic when no question of their kind is open: that is a bug of the owner. After the end they do
+/// nothing, since an answer may have been on its way.
 class server_session {
 public:
   server_session(std::shared_ptr<const server_settings> settings, connection_facts facts);
@@ -232,7 +233,7 @@ public:
   /// Octets of memory that the message being read, or waiting to be taken, holds.
   [[nodiscard]] std::size_t body_octets_held() const noexcept;
   /// Octets of the message being read so far; 0 outside of data.
-  [[nodiscard]] std::size_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
+  [[nodiscard]] std::uint64_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
 
   [[nodiscard]] session_state state() const noexcept;
   /// No transaction is open and no command is half read: a good moment to shut down.
@@ -254,15 +255,15 @@ public:
   [[nodiscard]] std::string_view protocol_keyword(bool smtputf8) const noexcept;
 
 private:
+  // Commands.
   std::size_t feed_line(std::string_view bytes);
-  std::size_t feed_data(std::string_view bytes);
-  [[nodiscard]] std::size_t line_limit(std::string_view line) const noexcept;
-  void keep_partial(std::string_view bytes);
-  void end_of_line(std::string_view line);
+  void line_goes_on(std::string_view bytes);
+  void line_ends(std::string_view line);
+  void begin_discard(const standard_reply* why_later) noexcept;
+  [[nodiscard]] bool is_auth_line(std::string_view line) const noexcept;
   void on_line(std::string_view line);
   void on_auth_line(std::string_view line);
-  [[nodiscard]] const standard_reply* refusal_before_tls(const command& what) const noexcept;
-
+  [[nodiscard]] bool legal_before_tls(const any_command& what) const noexcept;
   void on(helo_command& what);
   void on(mail_command& what);
   void on(rcpt_command& what);
@@ -277,21 +278,28 @@ private:
   void on(bdat_command& what);
   void on(auth_command& what);
   void on(http_command& what);
+  [[nodiscard]] const standard_reply* refusal_of(const mail_command& what) const noexcept;
+  [[nodiscard]] const standard_reply* refusal_of(const rcpt_command& what) const noexcept;
+  [[nodiscard]] const standard_reply* refusal_of(const auth_command& what) const noexcept;
 
-  void greet();
-  void answer_helo();
+  // The rest of the dialogue.
+  void say_hello();
+  void say_extensions();
   void continue_auth(std::optional<std::string_view> response);
+  void decode_and_continue_auth(std::string_view base64);
+  std::size_t feed_data(std::string_view bytes);
   void end_of_data();
-  void after_refusal(const reply& why, bool end);
   void bad(const standard_reply& why);
   void say(const reply& what);
-  void say(const standard_reply& what);
+  void say(const standard_reply& what) { append_wire(output_, what); }
   void finish(const standard_reply& last, ask::end_reason reason);
   void finish(ask::end_reason reason);
   void reset_transaction() noexcept;
   void forget_client() noexcept;
+  template <class Question, class... Fields>
+  void ask_owner(Fields&&... fields);
   template <class Question>
-  Question take_question();
+  [[nodiscard]] bool answers();
 
   std::shared_ptr<const server_settings> settings_;
   connection_facts facts_;
@@ -308,13 +316,13 @@ private:
   std::string identity_;
   session_counters counters_;
   std::size_t command_octets_ = 0;
+  const standard_reply* discard_reply_ = nullptr; // due at the end of the line being discarded
+  bool discarding_line_ = false;                  // too long, or with a bare LF: skip to its CR LF
+  bool last_was_cr_ = false;                      // of the line being discarded
   bool started_ = false;
-  bool greeted_ = false;
-  bool extended_ = false;
+  bool greeted_ = false;  // EHLO or HELO was given
+  bool extended_ = false; // EHLO
   bool recipients_tried_ = false;
-  bool discarding_line_ = false;  // too long or broken: skip to its CR LF
-  bool discard_replied_ = false;
-  bool last_was_cr_ = false;      // of a line being discarded
   bool ended_ = false;
 };
 

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/smtp/data_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hedwig::smtp {
+
+// Where feed() stands. The next LF and NUL are remembered, so that each byte is searched once for each.
+struct data_reader::cursor {
+  const char* here;
+  const char* end;
+  const char* next_lf = nullptr;
+  const char* next_nul = nullptr;
+
+  const char* find(char wanted) const noexcept {
+    auto* found = static_cast<const char*>(std::memchr(here, wanted, static_cast<std::size_t>(end - here)));
+    return found == nullptr ? end : found;
+  }
+  const char* lf() noexcept {
+    if (next_lf == nullptr || next_lf < here)
+      next_lf = find('\n');
+    return next_lf;
+  }
+  const char* nul() noexcept {
+    if (next_nul == nullptr || next_nul < here)
+      next_nul = find('\0');
+    return next_nul;
+  }
+};
+
+std::size_t data_reader::feed(std::string_view bytes) {
+  cursor at{bytes.data(), bytes.data() + bytes.size()};
+  while (at.here != at.end && state_ != state::done) {
+    switch (state_) {
+    case state::line_start: at_line_start(at); break;
+    case state::in_line: in_line(at); break;
+    case state::after_cr: after_cr(at); break;
+    case state::dot: after_dot(at); break;
+    case state::dot_cr: after_dot_cr(at); break;
+    case state::done: break;
+    }
+  }
+  auto used = static_cast<std::size_t>(at.here - bytes.data());
+  if (fault_ != data_fault::none)
+    swallowed_octets_ += used;
+  else if (state_ == state::done)
+    seal();
+  return used;
+}
+
+void data_reader::at_line_start(cursor& at) {
+  line_octets_ = 0;
+  state_ = state::in_line;
+  if (*at.here == '.') {
+    state_ = state::dot;
+    ++at.here;
+  }
+}
+
+// Runs over whole lines as long as they are plain and copies them at one go.
+void data_reader::in_line(cursor& at) {
+  auto* run = at.here;
+  for (;;) {
+    auto* cr = at.find('\r');
+    auto* stop = std::min(cr, at.lf());
+    if (at.nul() < stop)
+      fail(data_fault::nul);
+    line_octets_ += static_cast<std::size_t>(stop - at.here);
+    if (line_octets_ > limits_.line_octets_max)
+      fail(data_fault::line_too_long);
+    at.here = stop;
+    if (stop == at.end || stop != cr) // a bare LF, or nothing more
+      break;
+    if (at.end - cr < 2 || cr[1] != '\n') {
+      keep(run, cr);
+      ++at.here;
+      state_ = state::after_cr;
+      return;
+    }
+    at.here += 2;
+    line_octets_ = 0;
+    if (at.here == at.end || *at.here == '.') {
+      state_ = state::line_start;
+      keep(run, at.here);
+      return;
+    }
+  }
+  keep(run, at.here);
+  if (at.here != at.end) {
+    ++at.here;
+    bare_line_end("\r\n");
+  }
+}
+
+void data_reader::after_cr(cursor& at) {
+  if (*at.here == '\n') {
+    ++at.here;
+    keep_text("\r\n");
+    state_ = state::line_start;
+  } else {
+    bare_line_end("\r\n");
+  }
+}
+
+// RFC 5321 section 4.5.2: a dot in front of anything else than the end is dropped.
+void data_reader::after_dot(cursor& at) {
+  state_ = state::in_line;
+  if (*at.here == '\r') {
+    ++at.here;
+    state_ = state::dot_cr;
+  } else if (*at.here == '\n') {
+    ++at.here;
+    bare_line_end(".\r\n");
+  }
+}
+
+void data_reader::after_dot_cr(cursor& at) {
+  if (*at.here == '\n') {
+    ++at.here;
+    state_ = state::done;
+  } else {
+    bare_line_end(".\r\n");
+  }
+}
+
+// What follows is inside a line as far as dots are concerned, whatever is stored.
+void data_reader::bare_line_end(std::string_view text) {
+  state_ = state::in_line;
+  line_octets_ = 0;
+  if (limits_.endings == line_endings::strict)
+    fail(data_fault::bare_line_end);
+  else
+    keep_text(text);
+}
+
+void data_reader::keep(const char* from, const char* to) {
+  auto count = static_cast<std::size_t>(to - from);
+  body_octets_ += count;
+  if (body_octets_ > limits_.body_octets_max)
+    fail(data_fault::too_big);
+  if (fault_ != data_fault::none)
+    return;
+  while (count != 0) {
+    if (current_size_ == current_room_)
+      grow(count);
+    auto fits = std::min(count, current_room_ - current_size_);
+    std::memcpy(current_data_ + current_size_, from, fits);
+    current_size_ += fits;
+    from += fits;
+    count -= fits;
+  }
+}
+
+void data_reader::grow(std::size_t wanted) {
+  seal();
+  current_room_ = std::clamp(wanted, next_room_, body_slice_octets_max);
+  current_ = buffer::allocate(current_room_, &current_data_);
+  held_octets_ += current_room_;
+  next_room_ = std::min(next_room_ * 2, body_slice_octets_max);
+}
+
+void data_reader::seal() {
+  if (current_size_ != 0)
+    body_.append(slice{std::move(current_), {reinterpret_cast<const char*>(current_data_), current_size_}});
+  current_ = buffer{};
+  current_size_ = 0;
+  current_room_ = 0;
+}
+
+rope data_reader::take_body() {
+  seal();
+  held_octets_ = 0;
+  return std::exchange(body_, rope{});
+}
+
+void data_reader::fail(data_fault why) noexcept {
+  fault_ = std::max(fault_, why);
+  body_ = rope{};
+  current_ = buffer{};
+  current_size_ = 0;
+  current_room_ = 0;
+  held_octets_ = 0;
+}
+
+} // namespace hedwig::smtp

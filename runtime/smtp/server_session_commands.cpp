@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each command does.
+#include <algorithm>
+
+#include "runtime/smtp/server_session.hpp"
+#include "runtime/smtp/server_session_detail.hpp"
+
+namespace hedwig::smtp {
+
+void server_session::on_line(std::string_view line) {
+  if (sasl_) {
+    on_auth_line(line);
+    return;
+  }
+  ++counters_.commands;
+  auto& offered = *settings_;
+  auto parsed = parse_command(line, {.extended = extended_ || !greeted_,
+                                     .size = offered.size,
+                                     .eight_bit_mime = offered.eight_bit_mime,
+                                     .smtputf8 = offered.smtputf8,
+                                     .auth = !offered.mechanisms.empty()});
+  if (!parsed)
+    bad(parsed.error());
+  else if (offered.require_tls && !tls() && !legal_before_tls(*parsed))
+    bad(replies::tls_required);
+  else
+    std::visit([this](auto& what) { on(what); }, *parsed);
+}
+
+// RFC 3207 section 4.
+bool server_session::legal_before_tls(const any_command& what) const noexcept {
+  return std::holds_alternative<helo_command>(what) || std::holds_alternative<noop_command>(what) ||
+         std::holds_alternative<rset_command>(what) || std::holds_alternative<quit_command>(what) ||
+         std::holds_alternative<starttls_command>(what) || std::holds_alternative<http_command>(what);
+}
+
+void server_session::on(helo_command& what) {
+  reset_transaction();
+  helo_ = what.name;
+  greeted_ = true;
+  extended_ = what.extended;
+  ask_owner<ask::check_helo>(std::string_view{helo_}, extended_);
+}
+
+void server_session::say_hello() {
+  output_.append(extended_ ? "250-" : "250 ").append(settings_->hostname).append("\r\n");
+  if (extended_)
+    say_extensions();
+}
+
+void server_session::say_extensions() {
+  auto& offered = *settings_;
+  if (offered.pipelining)
+    output_ += "250-PIPELINING\r\n";
+  if (offered.size)
+    output_.append("250-SIZE ").append(std::to_string(offered.limits.data.body_octets_max)).append("\r\n");
+  if (offered.eight_bit_mime)
+    output_ += "250-8BITMIME\r\n";
+  if (offered.smtputf8)
+    output_ += "250-SMTPUTF8\r\n";
+  if (offered.starttls && !tls())
+    output_ += "250-STARTTLS\r\n";
+  if (!offered.mechanisms.empty() && identity_.empty() && (tls() || offered.auth_in_clear)) {
+    output_ += "250-AUTH";
+    for (auto& mechanism : offered.mechanisms)
+      output_.append(" ").append(mechanism);
+    output_ += "\r\n";
+  }
+  output_ += "250 ENHANCEDSTATUSCODES\r\n";
+}
+
+const standard_reply* server_session::refusal_of(const mail_command& what) const noexcept {
+  if (!greeted_)
+    return &replies::hello_first;
+  if (settings_->require_auth && identity_.empty())
+    return &replies::auth_required;
+  if (transaction_)
+    return &replies::nested_mail;
+  if (what.parameters.size && *what.parameters.size > settings_->limits.data.body_octets_max)
+    return &replies::too_big;
+  if (!what.parameters.smtputf8 && what.reverse_path.needs_smtputf8())
+    return &replies::sender_needs_smtputf8;
+  return nullptr;
+}
+
+void server_session::on(mail_command& what) {
+  if (auto* refusal = refusal_of(what)) {
+    bad(*refusal);
+    return;
+  }
+  if (counters_.messages_accepted + counters_.messages_refused >= settings_->limits.messages_max) {
+    finish(replies::too_many_messages, ask::end_reason::too_many_messages);
+    return;
+  }
+  transaction_.emplace(transaction{std::move(what.reverse_path), what.parameters, {}});
+  ask_owner<ask::check_mail>(transaction_->reverse_path, transaction_->parameters);
+}
+
+const standard_reply* server_session::refusal_of(const rcpt_command& what) const noexcept {
+  if (!transaction_)
+    return greeted_ ? &replies::mail_first : &replies::hello_first;
+  if (!transaction_->parameters.smtputf8 && what.forward_path.needs_smtputf8())
+    return &replies::recipient_needs_smtputf8;
+  return nullptr;
+}
+
+void server_session::on(rcpt_command& what) {
+  recipients_tried_ = recipients_tried_ || transaction_;
+  if (auto* refusal = refusal_of(what)) {
+    bad(*refusal);
+    return;
+  }
+  if (transaction_->recipients.size() >= settings_->limits.recipients_max) {
+    // No mistake of the client's (RFC 5321 section 4.5.3.1.10), so it is not counted as one.
+    ++counters_.recipients_refused;
+    say(replies::too_many_recipients);
+    return;
+  }
+  candidate_.emplace(recipient{std::move(what.forward_path), what.parameters});
+  ask_owner<ask::check_recipient>(candidate_->forward_path, candidate_->parameters, *transaction_);
+}
+
+void server_session::on(data_command&) {
+  if (!transaction_)
+    bad(greeted_ ? replies::mail_first : replies::hello_first);
+  else if (!transaction_->recipients.empty())
+    ask_owner<ask::check_data>(*transaction_);
+  else
+    bad(recipients_tried_ ? replies::no_valid_recipients : replies::recipient_first);
+}
+
+void server_session::on(rset_command&) {
+  reset_transaction();
+  say(replies::ok);
+}
+
+void server_session::on(noop_command&) { say(replies::ok); }
+
+void server_session::on(quit_command&) { finish(replies::goodbye, ask::end_reason::quit); }
+
+void server_session::on(starttls_command&) {
+  if (tls()) {
+    bad(replies::tls_already);
+  } else if (!settings_->starttls) {
+    bad(replies::not_implemented);
+  } else {
+    say(replies::start_tls);
+    ask_owner<ask::start_tls>();
+  }
+}
+
+void server_session::on(vrfy_command&) { say(replies::cannot_verify); }
+
+void server_session::on(expn_command&) { bad(replies::not_implemented); }
+
+void server_session::on(help_command&) { say(replies::help); }
+
+void server_session::on(bdat_command&) { bad(replies::not_implemented); }
+
+void server_session::on(http_command&) { finish(replies::not_http, ask::end_reason::http); }
+
+// RFC 4954 section 4.
+const standard_reply* server_session::refusal_of(const auth_command& what) const noexcept {
+  auto& offered = settings_->mechanisms;
+  auto same = [&](std::string_view known) {
+    return std::ranges::equal(what.mechanism, known, [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
+  };
+  if (offered.empty())
+    return &replies::not_implemented;
+  if (!extended_)
+    return &replies::hello_first;
+  if (!identity_.empty())
+    return &replies::auth_already;
+  if (transaction_)
+    return &replies::bad_sequence;
+  if (!tls() && !settings_->auth_in_clear)
+    return &replies::auth_needs_tls;
+  if (std::ranges::none_of(offered, same))
+    return &replies::mechanism_unknown;
+  return nullptr;
+}
+
+void server_session::on(auth_command& what) {
+  if (auto* refusal = refusal_of(what)) {
+    bad(*refusal);
+    return;
+  }
+  mechanism_ = what.mechanism;
+  std::ranges::transform(mechanism_, mechanism_.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  sasl_ = make_sasl_exchange(mechanism_);
+  if (!sasl_)
+    bad(replies::mechanism_unknown); // the config offers what we do not have
+  else if (!what.initial_response)
+    continue_auth(std::nullopt);
+  else if (*what.initial_response == "=")
+    continue_auth("");
+  else
+    decode_and_continue_auth(*what.initial_response);
+}
+
+void server_session::on_auth_line(std::string_view line) {
+  if (line == "*") {
+    sasl_.reset();
+    bad(replies::auth_cancelled);
+  } else {
+    decode_and_continue_auth(line);
+  }
+}
+
+void server_session::decode_and_continue_auth(std::string_view base64) {
+  auto response = decode_base64(base64);
+  if (!response) {
+    sasl_.reset();
+    bad(replies::auth_malformed);
+    return;
+  }
+  continue_auth(*response);
+  wipe(*response);
+}
+
+void server_session::continue_auth(std::optional<std::string_view> response) {
+  auto next = sasl_->step(response);
+  if (auto* challenge = std::get_if<sasl_challenge>(&next)) {
+    output_.append("334 ").append(encode_base64(challenge->text)).append("\r\n");
+    return;
+  }
+  sasl_.reset();
+  if (auto* who = std::get_if<credentials>(&next))
+    ask_owner<ask::authenticate>(mechanism_, std::move(*who));
+  else
+    bad(replies::auth_malformed);
+}
+
+void server_session::authenticated(std::string identity) {
+  if (ended_)
+    return;
+  if (identity.empty() || !answers<ask::authenticate>())
+    panic("server_session: authenticated() without an identity or a question");
+  identity_ = std::move(identity);
+  say(replies::authenticated);
+}
+
+void server_session::auth_failed() {
+  if (ended_)
+    return;
+  if (!answers<ask::authenticate>())
+    panic("server_session: auth_failed() without a question");
+  if (++counters_.auth_failures >= settings_->limits.auth_failures_max)
+    finish(replies::too_many_auth_failures, ask::end_reason::too_many_auth_failures);
+  else
+    say(replies::auth_failed);
+}
+
+void server_session::auth_unavailable() {
+  if (ended_)
+    return;
+  if (!answers<ask::authenticate>())
+    panic("server_session: auth_unavailable() without a question");
+  say(replies::auth_unavailable);
+}
+
+} // namespace hedwig::smtp
