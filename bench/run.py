@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the relay, and Postfix beside it in the same run where it is installed (as root).
+
+Two scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
+    accept   mail is taken and nothing delivered (outbound.paused; Postfix: smtpd puts it in its hold queue)
+    relay    mail is taken and delivered to Postfix's smtp-sink; the clock stops when the last message is there
+
+The load is Postfix's smtp-source, whose connections stay open (-d). CPU is user and system time: of the relay's process
+from /proc/PID/stat; of Postfix of master and all its living children, plus what children that ended left in their
+parents' account (cutime, cstime). Generator and sink run on the same machine and take their share of it: compare numbers
+of one run with each other, not with those of another machine.
+"""
+import argparse
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--build", help="build folder (default: $HEDWIG_BUILD_DIR or build/release)")
+parser.add_argument("--scenarios", default="accept,relay")
+parser.add_argument("--connections", default="1,10,100")
+parser.add_argument("--sizes", default="1,10,100", help="message sizes in KiB")
+parser.add_argument("--stores", default="rocksdb")
+parser.add_argument("--scale", type=float, default=1.0, help="times the usual number of messages")
+parser.add_argument("--target", action="store_true", help="only the target: relaying 10 KiB over 20 connections")
+parser.add_argument("--repeat", type=int, default=1, help="runs of each cell; the median by rate is shown")
+parser.add_argument("--no-postfix", action="store_true")
+parser.add_argument("--folder", default="/var/tmp", help="where the spools are; on the disk to be measured")
+parser.add_argument("--write", metavar="FILE", help="put the tables between the marks of a Markdown file, too")
+options = parser.parse_args()
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+os.environ["HEDWIG_BUILD_DIR"] = options.build or os.environ.get("HEDWIG_BUILD_DIR") or str(ROOT / "build" / "release")
+os.environ.pop("HEDWIG_PLUGIN_DIR", None)
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from hedwig_harness import Hedwig, Postfix, SmtpSink, load, wait_for  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def times(pid):
+    """Seconds of CPU of a process and of its ended children."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / TICKS
+
+
+def children(pid):
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(word) for word in task.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def tree_cpu(pid):
+    """Seconds of CPU of a process and all below it, ended ones included: who is reaped moves from its own account to
+    its parent's, so that nothing is lost and nothing counted twice."""
+    return times(pid) + sum(tree_cpu(child) for child in children(pid))
+
+
+class Ours:
+    def __init__(self, scenario, folder, store, sink):
+        self.relay = Hedwig(folder / "hedwig", store=store, next_hop=sink.next_hop if sink else "127.0.0.1:1", config={
+            "outbound": {"paused": scenario == "accept"}, "log": {"level": "warn"}, "server": {"outbound_local": True},
+            "queue": {"disk_reserve_bytes": 16 << 20}})
+        self.relay.folder.mkdir(parents=True)
+        self.relay.start()
+        self.address, self.port = self.relay.address, self.relay.port
+
+    def cpu(self):
+        return tree_cpu(self.relay.process.pid)
+
+    def close(self):
+        self.relay.stop(timeout=60)
+
+
+class Theirs:
+    def __init__(self, scenario, folder, _, sink):
+        settings = {"smtpd_peername_lookup": "no", "default_process_limit": 200}
+        if scenario == "accept":
+            settings["smtpd_client_restrictions"] = "static:HOLD"
+        self.server = Postfix(folder / "postfix", relayhost=f"[{sink.address}]:{sink.port}" if sink else "[127.0.0.1]:1",
+                              settings=settings)
+        self.address, self.port = self.server.address, self.server.port
+
+    def cpu(self):
+        return tree_cpu(self.server.master_pid())
+
+    def close(self):
+        self.server.close()
+
+
+def how_many(connections, size):
+    count = {1: 400}.get(connections, 4000 if connections >= 10 else 1500)
+    return max(100, int(count * {100: 0.4}.get(size, 1) * options.scale))
+
+
+def measure(system, scenario, connections, size, store="-"):
+    """(messages a second, microseconds of CPU a message) of one cell."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hwb-", dir=options.folder))
+    sink = relay = None
+    try:
+        sink = SmtpSink(folder) if scenario == "relay" else None
+        relay = system(scenario, folder, store, sink)
+        load(relay.address, relay.port, min(50, connections * 2), connections, 1024, extra=["-d"])  # caches, processes, pages
+        warm = min(50, connections * 2)
+        if sink:
+            wait_for(lambda: sink.count() >= warm, 30, "the warm-up messages")
+        messages = how_many(connections, size)
+        cpu, started = relay.cpu(), time.monotonic()
+        load(relay.address, relay.port, messages, connections, size << 10, extra=["-d"], timeout=600)
+        if sink:
+            wait_for(lambda: sink.count() >= warm + messages, 600, lambda: f"{sink.count()} of {warm + messages} at the sink", 0.005)
+        seconds = time.monotonic() - started
+        return messages / seconds, (relay.cpu() - cpu) / messages * 1e6
+    finally:
+        for thing in (relay, sink):
+            if thing:
+                thing.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def median(system, *cell):
+    runs = sorted(measure(system, *cell) for _ in range(options.repeat))
+    return runs[len(runs) // 2]
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = int(re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1)) >> 20
+    kind = subprocess.run(["stat", "-f", "-c", "%T", options.folder], capture_output=True, text=True).stdout.strip()
+    return (f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores, {memory} GiB, spool on {kind}, "
+            f"Linux {platform.release()}; load average before: {os.getloadavg()[0]:.1f}")
+
+
+def version_of_postfix():
+    if options.no_postfix or os.geteuid() != 0 or not shutil.which("postconf", path="/usr/sbin:/usr/bin"):
+        return None
+    return subprocess.run(["/usr/sbin/postconf", "-h", "mail_version"], capture_output=True, text=True).stdout.strip() or "?"
+
+
+def table(scenario, cells, postfix):
+    rows = ["| connections | KiB | store | messages/s | CPU µs/message |" + (" Postfix messages/s | Postfix CPU µs/message | rate | CPU |" if postfix else ""),
+            "|---:|---:|---|---:|---:|" + ("---:|---:|---:|---:|" if postfix else "")]
+    print("\n".join(rows), flush=True)
+    for connections, size in cells:
+        beside = median(Theirs, scenario, connections, size) if postfix else None
+        for store in options.stores.split(","):
+            rate, cpu = median(Ours, scenario, connections, size, store)
+            row = f"| {connections} | {size} | {store} | {rate:.0f} | {cpu:.0f} |"
+            if beside:
+                row += f" {beside[0]:.0f} | {beside[1]:.0f} | {rate / beside[0]:.1f}× | 1/{beside[1] / max(cpu, 1e-9):.1f} |"
+            print(row, flush=True)
+            rows.append(row)
+    return rows
+
+
+def main():
+    postfix = version_of_postfix()
+    lines = [f"Machine: {machine()}.", f"Postfix beside it: {postfix}." if postfix else
+             "Postfix beside it: no (not installed, not wanted, or not root).", ""]
+    print("\n".join(lines), flush=True)
+    titles = {"accept": "Accepting, nothing delivered", "relay": "Relaying to smtp-sink"}
+    plan = []
+    if options.target:
+        plan.append(("relay", [(20, 10)]))
+    else:
+        cells = [(int(c), int(s)) for c in options.connections.split(",") for s in options.sizes.split(",")]
+        for scenario in options.scenarios.split(","):
+            plan.append((scenario, cells + ([(20, 10)] if scenario == "relay" and (20, 10) not in cells else [])))
+    for scenario, cells in plan:
+        title = f"### {titles[scenario]}\n"
+        print(title, flush=True)
+        lines += [title] + table(scenario, cells, postfix) + [""]
+        print(flush=True)
+    if options.write:
+        file = pathlib.Path(options.write)
+        text = file.read_text()
+        start, end = "<!-- measured: begin -->", "<!-- measured: end -->"
+        if start not in text or end not in text:
+            sys.exit(f"{file}: the marks {start} and {end} are not there")
+        file.write_text(text[:text.index(start) + len(start)] + "\n" + "\n".join(lines).rstrip() + "\n" + text[text.index(end):])
+
+
+if __name__ == "__main__":
+    main()
