@@ -42,7 +42,7 @@ struct tls_info {
 
 /// What a stream tells its owner: on the loop's thread, one call at a time, and never from within a call the owner makes
 /// to the stream (such calls take effect first, and are reported in the same or the next iteration). Inside each of
-/// these the owner may do anything to the stream, destroying it included.
+/// these the owner may do anything to the stream, destroying it included. They must not throw.
 class stream_handler {
 public:
   virtual ~stream_handler() = default;

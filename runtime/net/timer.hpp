@@ -36,7 +36,7 @@ struct timer_links {
 /// One deadline of one owner, on one loop: used on the loop's thread only. Starting it again moves the deadline and
 /// costs next to nothing, so one timer serves a whole connection. Fires once per start(), never early, up to the
 /// loop's tick late. The handler may start or cancel this timer and any other, and may destroy them.
-class timer {
+class timer : private timer_links {
 public:
   timer(loop& on, std::move_only_function<void()> handler);
   timer(timer_queue& on, std::move_only_function<void()> handler);
@@ -58,7 +58,6 @@ private:
   friend class timer_wheel;
   friend class timer_access;
 
-  timer_links links_; // must be first: a list node is cast back to its timer
   timer_queue* queue_;
   steady_time deadline_{};
   std::uint64_t place_ = 0; // the queue's own note: slot or sequence number
