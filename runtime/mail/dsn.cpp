@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "runtime/mail/address.hpp"
 #include "runtime/mail/date.hpp"
 #include "runtime/mail/dsn_advice.hpp"
 #include "runtime/mail/dsn_text.hpp"

@@ -100,10 +100,6 @@ std::string sanitise_peer_text(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
-bool is_ascii(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 std::string ascii_only(std::string_view text) {
   std::string out;
   out.reserve(text.size());

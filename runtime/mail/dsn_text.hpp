@@ -14,9 +14,6 @@ namespace hedwig::mail {
 /// Linear; looks at no more than a small multiple of `bytes_max` bytes of `text`.
 [[nodiscard]] std::string sanitise_peer_text(std::string_view text, std::size_t bytes_max);
 
-/// True when every byte is 7-bit.
-[[nodiscard]] bool is_ascii(std::string_view text) noexcept;
-
 /// Every character outside ASCII becomes one '?'. `text` must be valid UTF-8.
 [[nodiscard]] std::string ascii_only(std::string_view text);
 

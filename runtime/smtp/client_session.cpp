@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "runtime/base/error.hpp"
-#include "runtime/mail/dsn_text.hpp"
+#include "runtime/mail/address.hpp"
 #include "runtime/smtp/sasl.hpp"
 
 namespace hedwig::smtp {
