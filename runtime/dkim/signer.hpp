@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace hedwig::dkim {
@@ -63,10 +64,16 @@ public:
                                          std::string_view envelope_domain, wall_time now) const;
 
 private:
-  [[nodiscard]] std::vector<const signer_settings*> choose(std::string_view domain) const;
-  [[nodiscard]] std::vector<const signer_settings*> choose(std::span<const std::string> from_domains,
-                                                           std::string_view envelope_domain) const;
+  using chosen = std::vector<std::size_t>; // indices into settings_
+  using index = std::unordered_map<std::string, chosen>;
+
+  [[nodiscard]] const chosen* choose(std::string_view domain) const;
+  [[nodiscard]] const chosen* choose(std::span<const std::string> from_domains, std::string_view envelope_domain) const;
+
   std::vector<signer_settings> settings_;
+  index exact_;
+  index suffixes_; // "example.com" of "*.example.com"
+  chosen star_;
 };
 
 } // namespace hedwig::dkim

@@ -39,7 +39,11 @@ struct resolver_stats {
   std::uint64_t overloads = 0;
 };
 
+/// Longest time a negative answer stays in the MX cache.
+inline constexpr std::chrono::seconds negative_ttl_max{900};
+
 /// The resolver over libunbound, with two threads of its own (libunbound's, and one for callbacks and timeouts).
+/// Callbacks must not throw.
 class unbound_resolver final : public resolver {
 public:
   /// HEDWIG_E_CONFIG when a server or the trust anchor is not usable; `clock` times the MX cache and outlives it.
@@ -52,7 +56,7 @@ public:
   void mx(std::string_view domain, mx_callback done) override;
   void addresses(std::string_view host, address_callback done) override;
   [[nodiscard]] resolver_stats stats() const;
-  /// Forgets what is cached: `hedwig-admin`, SIGHUP.
+  /// Forgets the MX cache. What libunbound keeps stays until its TTL ends; a new resolver starts with nothing.
   void clear_cache();
 
 private:

@@ -121,8 +121,9 @@ TEST(metadata, every_truncation_is_an_error_or_a_shorter_truth) {
   auto bytes = *encode_metadata(all.message, all.record);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     auto read = decode_metadata(std::string_view{bytes}.substr(0, size), id);
-    if (read)
+    if (read) {
       EXPECT_LE(read->record.recipients.size(), all.record.recipients.size());
+    }
   }
 }
 
@@ -139,8 +140,9 @@ TEST(metadata, any_mutation_of_good_bytes_is_read_or_refused) {
     if (auto got = decode_metadata(bytes, id)) {
       ++read;
       EXPECT_EQ(got->message.envelope.recipients.size(), got->record.recipients.size());
-      if (auto again = encode_metadata(got->message, got->record))
+      if (auto again = encode_metadata(got->message, got->record)) {
         EXPECT_TRUE(decode_metadata(*again, id));
+      }
     } else {
       ++refused;
     }
