@@ -95,7 +95,7 @@ private:
 
   void open(part& one, std::string_view cursor) {
     one.from = store_.floor_.at(one.state);
-    bool after_cursor = cursor.size() == one.from.size() && cursor > view(one.from);
+    bool after_cursor = cursor.size() == one.from.size() && cursor >= view(one.from);
     if (after_cursor)
       std::memcpy(one.from.data(), cursor.data(), cursor.size());
     rocksdb::ReadOptions how;
