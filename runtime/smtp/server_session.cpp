@@ -98,6 +98,7 @@ std::size_t server_session::feed_line(std::string_view bytes) {
   } else if (before_lf) {
     line_ends(piece);
   } else {
+    line_goes_on(piece.substr(0, used - 1)); // too long goes before wrongly ended, at every cut
     last_was_cr_ = false;
     if (!discarding_line_) {
       begin_discard(nullptr);
@@ -127,7 +128,8 @@ void server_session::line_goes_on(std::string_view bytes) {
     if (line_.size() > (auth ? auth_line_octets_max : command_line_octets_max) - 1)
       begin_discard(auth ? &replies::auth_line_too_long : &replies::line_too_long);
   }
-  last_was_cr_ = bytes.ends_with('\r');
+  if (!bytes.empty())
+    last_was_cr_ = bytes.back() == '\r';
 }
 
 void server_session::line_ends(std::string_view piece) {
