@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/config/load.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "runtime/base/error.hpp"
+#include "runtime/config/check.hpp"
+#include "runtime/config/read.hpp"
+
+namespace hedwig::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<std::vector<diagnostic>> whole_file(const std::string& path, std::string message) {
+  return std::unexpected{std::vector{diagnostic{path, 0, 0, std::move(message)}}};
+}
+
+std::string machine_name() {
+  char name[256] = "";
+  if (::gethostname(name, sizeof name - 1) != 0 || !parse_hostname(name))
+    return "localhost";
+  return *parse_hostname(name);
+}
+
+load_options completed(load_options options) {
+  if (options.machine_name.empty())
+    options.machine_name = machine_name();
+  if (options.processors == 0)
+    options.processors = std::max(1u, std::thread::hardware_concurrency());
+  return options;
+}
+
+std::string folder_of(const std::string& path) {
+  std::error_code failed;
+  const auto absolute = fs::absolute(path, failed);
+  return failed ? std::string{} : absolute.parent_path().string();
+}
+
+bool ends_with(std::string_view path, std::string_view extension) { return path.ends_with(extension); }
+
+} // namespace
+
+std::vector<diagnostic> report::sorted(std::vector<diagnostic> list) const {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  if (list.size() > errors_max) {
+    const auto more = list.size() - errors_max;
+    list.resize(errors_max);
+    list.push_back({file_, 0, 0, fmt::format("{} more of these: mend the first ones", more)});
+  }
+  return list;
+}
+
+std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, const std::string& path,
+                                                         const load_options& options) {
+  if (text.size() > file_size_max)
+    return whole_file(path, fmt::format("the file is longer than {} bytes: is it the right one?", file_size_max));
+  if (ends_with(path, ".huml"))
+    return whole_file(path, "HUML is not read: convert the file to TOML, with the same tables and keys");
+  auto root = ends_with(path, ".json") ? read_json(text, path) : read_toml(text, path);
+  if (!root)
+    return std::unexpected{std::vector{root.error()}};
+
+  report found{path};
+  draft what;
+  check_table(&*root, {}, &what, folder_of(path), found);
+  // Rules compare values: with a bad one among them they would tell things that are not so.
+  if (!found.failed())
+    apply_rules(what, *root, completed(options), found);
+  if (found.failed())
+    return std::unexpected{found.errors()};
+  return loaded{std::move(what.settings), found.warnings(), path, std::move(*root)};
+}
+
+std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, const load_options& options) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
+  if (!file)
+    return whole_file(path, fmt::format("{}: give the path of a configuration with -c", system_error(errno, "cannot open").message));
+  std::string text(file_size_max + 1, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()))
+    return whole_file(path, system_error(errno, "cannot read").message);
+  return load_text(text, path, options);
+}
+
+settings defaults(const std::string& machine_name) {
+  report unused{"defaults"};
+  draft what;
+  check_table(nullptr, {}, &what, {}, unused);
+  auto& out = what.settings;
+  out.server.hostname = machine_name;
+  out.server.helo_hostname = machine_name;
+  out.dsn.from = "MAILER-DAEMON@" + machine_name;
+  out.storage.provider = std::make_shared<const node>();
+  out.process.io_loops = 1;
+  out.process.scheduler_threads = 2;
+  return out;
+}
+
+listener_settings default_listener() {
+  report unused{"defaults"};
+  listener_settings out;
+  check_table(nullptr, "server.listeners[]", &out, {}, unused);
+  return out;
+}
+
+} // namespace hedwig::config

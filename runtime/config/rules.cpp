@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+// What no single key can say: each rule is one small function.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/config/check.hpp"
+
+namespace hedwig::config {
+namespace {
+
+/// What every rule looks at.
+struct scene {
+  draft& what;
+  settings& s;
+  const node& root;
+  const load_options& options;
+  report& out;
+
+  /// The node at a path of keys and indexes ("server.listeners[1].addr"), or null.
+  [[nodiscard]] const node* find(std::string_view path) const {
+    const node* at = &root;
+    while (at && !path.empty()) {
+      const auto end = path.find_first_of(".[");
+      if (path.front() == '[') {
+        const auto close = path.find(']');
+        const auto index = static_cast<std::size_t>(std::stoul(std::string{path.substr(1, close - 1)}));
+        // A single table where a list may stand is its own first item.
+        if (at->type == node::kind::array)
+          at = index < at->items.size() ? &at->items[index] : nullptr;
+        path.remove_prefix(close + 1);
+      } else {
+        at = at->find(path.substr(0, end));
+        path.remove_prefix(end == path.npos ? path.size() : end);
+      }
+      if (path.starts_with('.'))
+        path.remove_prefix(1);
+    }
+    return at;
+  }
+  /// Where a key stands, or the nearest table around it that does.
+  [[nodiscard]] place at(std::string path) const {
+    for (;;) {
+      if (const auto* found = find(path))
+        return *found;
+      const auto cut = path.find_last_of(".[");
+      if (cut == path.npos)
+        return root;
+      path.resize(cut);
+    }
+  }
+  template <class... Args>
+  void error(const std::string& path, fmt::format_string<Args...> text, Args&&... args) const {
+    out.error(at(path), fmt::format(text, std::forward<Args>(args)...));
+  }
+  template <class... Args>
+  void warning(const std::string& path, fmt::format_string<Args...> text, Args&&... args) const {
+    out.warning(at(path), fmt::format(text, std::forward<Args>(args)...));
+  }
+};
+
+std::string listener_path(std::size_t index, std::string_view key = {}) {
+  return fmt::format("server.listeners[{}]{}", index, key);
+}
+
+bool is_loopback(const endpoint& where) { return where.host.starts_with("127.") || where.host == "::1"; }
+bool is_wildcard(const endpoint& where) { return where.host == "0.0.0.0" || where.host == "::"; }
+
+bool overlap(const endpoint& a, const endpoint& b) {
+  if (a.port != b.port || a.port == 0)
+    return false;
+  const bool same_family = (a.host.find(':') == a.host.npos) == (b.host.find(':') == b.host.npos);
+  return a.host == b.host || (same_family && (is_wildcard(a) || is_wildcard(b)));
+}
+
+void names(const scene& in) {
+  auto& server = in.s.server;
+  if (server.hostname.empty())
+    server.hostname = in.options.machine_name;
+  const bool helo_was_set = !server.helo_hostname.empty();
+  if (!helo_was_set)
+    server.helo_hostname = server.hostname;
+  if (server.helo_hostname.find('.') != std::string::npos)
+    return;
+  in.warning(helo_was_set ? "server.helo_hostname" : "server.hostname",
+             "{} is {} and has no dot, so many servers will refuse mail: write a full name such as \"mail.example.com\"",
+             helo_was_set ? "server.helo_hostname" : "server.hostname", quoted(server.helo_hostname));
+}
+
+void listener_addresses(const scene& in) {
+  auto& list = in.s.server.listeners;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].name.empty())
+      list[i].name = list[i].addr.text();
+    for (std::size_t j = 0; j < i; ++j) {
+      if (overlap(list[i].addr, list[j].addr))
+        in.error(listener_path(i, ".addr"), "server.listeners.addr = \"{}\" is taken by the listener in line {}: write another port",
+                 list[i].addr.text(), in.at(listener_path(j, ".addr")).line);
+      else if (list[i].name == list[j].name && list[i].addr.port != 0)
+        in.error(listener_path(i, ".name"), "server.listeners.name = {} is taken by the listener in line {}: write another name",
+                 quoted(list[i].name), in.at(listener_path(j)).line);
+    }
+  }
+}
+
+void other_addresses(const scene& in) {
+  const auto clashes = [&](const std::optional<endpoint>& bind, const std::string& key) {
+    if (!bind)
+      return;
+    for (std::size_t i = 0; i < in.s.server.listeners.size(); ++i)
+      if (overlap(*bind, in.s.server.listeners[i].addr))
+        in.error(key, "{} = \"{}\" is taken by the listener in line {}: write another port", key, bind->text(),
+                 in.at(listener_path(i, ".addr")).line);
+  };
+  clashes(in.s.server.metrics.bind, "server.metrics.bind");
+  clashes(in.s.server.health.bind, "server.health.bind");
+  clashes(in.s.admin.bind, "admin.bind");
+  for (const auto& [bind, key] : {std::pair{in.s.server.metrics.bind, "server.metrics.bind"},
+                                  std::pair{in.s.server.health.bind, "server.health.bind"}})
+    if (in.s.admin.bind && bind && overlap(*bind, *in.s.admin.bind))
+      in.error("admin.bind", "admin.bind = \"{}\" is taken by {}: write another port", in.s.admin.bind->text(), key);
+  if (in.s.admin.bind && !is_loopback(*in.s.admin.bind))
+    in.warning("admin.bind", "admin.bind = \"{}\" lets everyone who reaches it steer the relay: write a loopback address, "
+                             "or leave it out and use admin.socket", in.s.admin.bind->text());
+}
+
+bool has_auth(const settings& s) { return !s.server.auth.empty() || !s.auth.empty(); }
+
+void open_relay(const scene& in, std::size_t index) {
+  const auto& one = in.s.server.listeners[index];
+  const auto everyone = std::find_if(one.relay_from.begin(), one.relay_from.end(), [](const network& n) { return n.is_everyone(); });
+  if (everyone != one.relay_from.end() && !one.require_auth)
+    in.warning(listener_path(index, ".relay_from"),
+               "server.listeners.relay_from holds \"{}\", so anyone may relay: write the networks of your own clients",
+               everyone->text());
+  if (std::find(one.relay_domains.begin(), one.relay_domains.end(), "*") != one.relay_domains.end())
+    in.warning(listener_path(index, ".relay_domains"),
+               "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
+}
+
+void authentication(const scene& in, std::size_t index) {
+  const auto& one = in.s.server.listeners[index];
+  if (one.require_auth && !has_auth(in.s))
+    in.error(listener_path(index, ".require_auth"),
+             "server.listeners.require_auth is set and there are no users: add [[server.auth]] or [[auth]]");
+  if (one.require_auth && !one.tls && !one.allow_auth_in_clear)
+    in.error(listener_path(index, ".require_auth"), "server.listeners.require_auth is set and AUTH is never offered without "
+                                                    "TLS: add [server.listeners.tls] or allow_auth_in_clear");
+  if (one.allow_auth_in_clear)
+    in.warning(listener_path(index, ".allow_auth_in_clear"), "server.listeners.allow_auth_in_clear lets passwords cross the "
+                                                             "network readable: add [server.listeners.tls] instead");
+}
+
+void reachable_by_someone(const scene& in, std::size_t index) {
+  const auto& one = in.s.server.listeners[index];
+  const bool auth_works = has_auth(in.s) && (one.tls || one.allow_auth_in_clear);
+  const bool only_local = std::all_of(one.relay_from.begin(), one.relay_from.end(), [](const network& n) {
+    return n.size == 4 ? n.address[0] == 127 && n.prefix >= 8 : n.text() == "::1/128";
+  });
+  if (auth_works || !one.relay_domains.empty() || !only_local)
+    return;
+  if (one.relay_from.empty())
+    in.warning(listener_path(index), "server.listeners at \"{}\" relays for nobody: add relay_from, relay_domains or users",
+               one.addr.text());
+  else if (!is_loopback(one.addr))
+    in.warning(listener_path(index), "server.listeners at \"{}\" relays for this machine only: add the networks of your "
+                                     "clients to relay_from, or users", one.addr.text());
+}
+
+void users(const scene& in) {
+  std::set<std::string_view> seen;
+  const auto& list = in.s.server.auth;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (!seen.insert(list[i].username).second)
+      in.error(fmt::format("server.auth[{}].username", i), "server.auth.username = {} stands here twice: keep one",
+               quoted(list[i].username));
+  if (list.empty())
+    return;
+  const auto& listeners = in.s.server.listeners;
+  if (std::none_of(listeners.begin(), listeners.end(), [](const auto& one) { return one.tls || one.allow_auth_in_clear; }))
+    in.warning("server.auth", "server.auth is of no use: no listener has TLS, and AUTH is never offered without it; add "
+                              "[server.listeners.tls] or allow_auth_in_clear");
+}
+
+void pools(const scene& in) {
+  auto& pool = in.s.server.smtp;
+  if (const auto* old = in.find("server.pool_size")) {
+    if (in.find("server.smtp.cache_size"))
+      in.warning("server.pool_size", "server.pool_size is ignored beside server.smtp.cache_size: remove it");
+    else
+      pool.cache_size = static_cast<std::uint32_t>(old->integer);
+  }
+  if (pool.max_size >= pool.min_idle)
+    return;
+  in.warning("server.smtp.max_size", "server.smtp.max_size = {} is less than min_idle and raised to {}: write them in order",
+             pool.max_size, pool.min_idle);
+  pool.max_size = pool.min_idle;
+}
+
+void signing(const scene& in) {
+  auto& list = in.s.server.dkim;
+  std::set<std::pair<std::string, std::string>> seen;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto& one = list[i];
+    const auto path = fmt::format("server.dkim[{}]", i);
+    if (one.domains.empty())
+      one.domains = {one.domain, "*." + one.domain};
+    if (!seen.emplace(one.domain, one.selector).second)
+      in.error(path + ".selector", "server.dkim.selector = {} of {} stands here twice: a selector names one key",
+               quoted(one.selector), quoted(one.domain));
+    if (one.expire_after && *one.expire_after <= in.s.retry.expire_after)
+      in.warning(path + ".expire_after", "server.dkim.expire_after = \"{}\" ends before retry.expire_after: mail delivered "
+                                         "late fails DKIM; write more than \"{}\"",
+                 to_text(*one.expire_after), to_text(in.s.retry.expire_after));
+    const bool from_signed = one.headers.empty() || std::any_of(one.headers.begin(), one.headers.end(), [](std::string name) {
+      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+      return name == "from";
+    });
+    if (!from_signed) // RFC 6376 section 5.4
+      in.error(path + ".headers", "server.dkim.headers lacks \"From\", which must be signed: add it");
+  }
+}
+
+void storage(const scene& in) {
+  auto& store = in.s.storage;
+  if (store.storage_type == "log") {
+    in.warning("storage.storage_type", "storage.storage_type = \"log\" is read as \"rocksdb\", this program's own store: "
+                                       "write \"rocksdb\"");
+    store.storage_type = "rocksdb";
+  }
+  const auto& tables = in.what.storage_tables;
+  const bool known = store.storage_type == "rocksdb" || store.storage_type == "fs" || tables.contains(store.storage_type);
+  if (!known)
+    in.error("storage.storage_type", "storage.storage_type = {} is not known: write \"rocksdb\" or \"fs\", or add a "
+                                     "[storage.<name>] table for the provider of a plugin", quoted(store.storage_type));
+  for (const auto& [name, content] : tables)
+    if (name != store.storage_type && name != "rocksdb" && name != "fs")
+      in.out.error(content, unknown_key("storage", name));
+  const auto found = tables.find(store.storage_type);
+  store.provider = std::make_shared<const node>(found == tables.end() ? node{} : found->second);
+}
+
+void provider_names(const scene& in, std::vector<provider_settings>& list, std::string_view table,
+                    const std::vector<std::size_t>& places) {
+  std::set<std::string_view> seen;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto& one = list[i];
+    if (one.name.empty())
+      one.name = one.use;
+    if (!one.settings)
+      one.settings = std::make_shared<const node>();
+    if (!seen.insert(one.name).second)
+      in.error(fmt::format("{}[{}].use", table, places[i]), "{}.name = {} stands here twice: give this one another name",
+               table, quoted(one.name));
+  }
+}
+
+void domain_rule_entry(const scene& in, filter_draft& one, const std::string& path) {
+  for (const auto& extra : one.extra.members)
+    in.out.error(extra, unknown_key("filters[]", extra.key));
+  for (const char* key : {"name", "call_timeout", "on_failure", "workers", "max_pending"})
+    if (in.find(path + "." + key))
+      in.error(path + "." + key, "filters.{} goes with use, not with type: remove it", key);
+  if (one.rule.domain.empty())
+    in.error(path, "filters.domain is missing: write domain = [\"example.com\"]");
+  one.rule.type = *one.type;
+  in.s.domain_rules.push_back(std::move(one.rule));
+}
+
+void filters(const scene& in) {
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < in.what.filters.size(); ++i) {
+    auto& one = in.what.filters[i];
+    const auto path = fmt::format("filters[{}]", i);
+    const bool provider = !one.provider.use.empty();
+    if (provider == one.type.has_value()) {
+      in.error(path, "{}", provider ? "filters has both type and use: write one of them"
+                                    : "filters has neither type nor use: write type = \"from_domain_filter\", or use = "
+                                      "\"...\" with the name of a provider");
+    } else if (provider) {
+      one.provider.settings = std::make_shared<const node>(std::move(one.extra));
+      in.s.filters.push_back(std::move(one.provider));
+      places.push_back(i);
+    } else {
+      domain_rule_entry(in, one, path);
+    }
+  }
+  provider_names(in, in.s.filters, "filters", places);
+}
+
+void auth_providers(const scene& in) {
+  std::vector<std::size_t> places(in.s.auth.size());
+  for (std::size_t i = 0; i < places.size(); ++i)
+    places[i] = i;
+  provider_names(in, in.s.auth, "auth", places);
+}
+
+void routes(const scene& in) {
+  const auto& list = in.s.routes;
+  std::optional<std::size_t> catch_all;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto path = fmt::format("routes[{}]", i);
+    if (catch_all)
+      in.warning(path, "routes: never reached, the route in line {} takes every domain: move this one before it",
+                 in.at(fmt::format("routes[{}]", *catch_all)).line);
+    else if (std::find(list[i].domains.begin(), list[i].domains.end(), "*") != list[i].domains.end())
+      catch_all = i;
+    for (std::size_t hop = 0; hop < list[i].to.size(); ++hop)
+      for (const auto& listener : in.s.server.listeners)
+        if (list[i].to[hop].is_ip && list[i].to[hop] == listener.addr)
+          in.error(fmt::format("{}.to[{}]", path, hop), "routes.to = \"{}\" is this relay's own listener: mail would go in "
+                                                        "circles; write the next hop", listener.addr.text());
+    if (in.s.server.outbound_local && (list[i].tls == outbound_tls::require || list[i].tls == outbound_tls::verify))
+      in.error(path + ".tls", "routes.tls asks for TLS and server.outbound_local forbids it: remove one of them");
+  }
+}
+
+void memory(const scene& in) {
+  const auto size = in.s.server.max_message_size;
+  for (const auto& [key, bytes] : {std::pair{"queue.pending_append_bytes", in.s.queue.pending_append_bytes},
+                                   std::pair{"queue.active_bytes", in.s.queue.active_bytes}})
+    if (bytes < size)
+      in.error(key, "{} = {} is less than server.max_message_size: write {} or more", key, bytes, size);
+}
+
+void retry(const scene& in) {
+  const auto& r = in.s.retry;
+  if (r.initial_delay > r.max_delay)
+    in.error(in.find("retry.initial_delay") ? "retry.initial_delay" : "retry.max_delay",
+             "retry.initial_delay = \"{}\" is more than retry.max_delay = \"{}\": write them in order",
+             to_text(r.initial_delay), to_text(r.max_delay));
+  if (in.s.dsn.delay_warning && *in.s.dsn.delay_warning >= r.expire_after)
+    in.warning("dsn.delay_warning", "dsn.delay_warning = \"{}\" never comes, mail expires after \"{}\": write less, or \"off\"",
+               to_text(*in.s.dsn.delay_warning), to_text(r.expire_after));
+}
+
+void switches(const scene& in) {
+  if (in.s.server.disable_outbound)
+    in.warning("server.disable_outbound", "server.disable_outbound is set: mail is accepted and thrown away; write false");
+  if (in.s.server.outbound_local)
+    in.warning("server.outbound_local", "server.outbound_local is set: all mail leaves in clear text; write false, and "
+                                        "tls = \"none\" on the routes that need it");
+  if (in.s.outbound.paused)
+    in.warning("outbound.paused", "outbound.paused is set: nothing is delivered until \"hedwig-admin resume\"");
+}
+
+void threads(const scene& in) {
+  const unsigned processors = std::max(1u, in.options.processors);
+  auto& process = in.s.process;
+  if (process.io_loops == 0)
+    process.io_loops = std::min(processors, 256u);
+  if (process.scheduler_threads == 0)
+    process.scheduler_threads = std::clamp(processors, 2u, 256u);
+  if (in.s.log.format == log_format::text)
+    in.s.log.format = log_format::fmt;
+  if (in.s.dsn.from.empty())
+    in.s.dsn.from = "MAILER-DAEMON@" + in.s.server.hostname;
+}
+
+} // namespace
+
+void apply_rules(draft& what, const node& root, const load_options& options, report& out) {
+  const scene in{what, what.settings, root, options, out};
+  names(in);
+  listener_addresses(in);
+  other_addresses(in);
+  storage(in);
+  filters(in);
+  auth_providers(in);
+  for (std::size_t i = 0; i < what.settings.server.listeners.size(); ++i) {
+    open_relay(in, i);
+    authentication(in, i);
+    reachable_by_someone(in, i);
+  }
+  users(in);
+  pools(in);
+  signing(in);
+  routes(in);
+  memory(in);
+  retry(in);
+  switches(in);
+  threads(in);
+}
+
+} // namespace hedwig::config
