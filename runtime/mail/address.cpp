@@ -129,11 +129,11 @@ std::expected<std::string, address_fault> name_key(std::string_view name) {
       return faulty{*fault};
     return lower(name);
   }
-  // RFC 5891 section 5, with the mapping of UTS 46 for capitals. No mapping may make or remove a dot.
-  std::string terminated{name};
+  // U-labels of RFC 5890: no mapping of UTS 46, which makes "1" of a circled one and removes a full-width "@".
+  auto terminated = lower(name);
   std::uint8_t* found = nullptr;
   auto code = idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(terminated.c_str()), &found,
-                             IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+                             IDN2_NFC_INPUT | IDN2_NO_TR46);
   auto owner = std::unique_ptr<std::uint8_t, decltype(&idn2_free)>{found, &idn2_free};
   if (code != IDN2_OK)
     return faulty{code == IDN2_TOO_BIG_LABEL || code == IDN2_TOO_BIG_DOMAIN ? address_fault::domain_too_long
