@@ -47,6 +47,15 @@ result<void> check_readable(const std::string& file, std::string_view what) {
   return {};
 }
 
+/// The key was read, but is of another certificate or another kind.
+bool is_mismatch(unsigned long code) {
+  auto reason = ERR_GET_REASON(code);
+  if (ERR_GET_LIB(code) == ERR_LIB_SSL)
+    return reason == SSL_R_NO_CERTIFICATE_ASSIGNED;
+  return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+         (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH);
+}
+
 int no_passphrase(char*, int, int, void*) {
   return 0; // never ask on a terminal
 }
@@ -174,9 +183,7 @@ private:
     if (SSL_CTX_use_PrivateKey_file(raw(), key_file.c_str(), SSL_FILETYPE_PEM) == 1 &&
         SSL_CTX_check_private_key(raw()) == 1)
       return {};
-    auto code = ERR_peek_last_error();
-    auto reason = ERR_GET_REASON(code);
-    if (ERR_GET_LIB(code) == ERR_LIB_X509 && (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH))
+    if (is_mismatch(ERR_peek_last_error()))
       return config_error(key_file, fmt::format("this key does not belong to the certificate in {}: write the path of "
                                                 "the key that the certificate was made for",
                                                 certificate_file));
