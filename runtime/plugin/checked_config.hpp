@@ -48,6 +48,11 @@ struct checked {
 [[nodiscard]] checked check_config(const config::node& table, const hedwig_config_schema* schema,
                                    const config_source& source);
 
+/// A complaint about the value of a dotted key of `table` ("user.name" is looked for in the first [[user]]); about the
+/// table as a whole when the key is not there.
+[[nodiscard]] config::diagnostic diagnostic_at(const config::node& table, const config_source& source,
+                                               std::string_view key, std::string_view message);
+
 /// What is wrong with a schema itself: a bug of the plugin. Empty: nothing.
 [[nodiscard]] std::vector<std::string> schema_faults(const hedwig_config_schema* schema);
 

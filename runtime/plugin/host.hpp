@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "runtime/base/clock.hpp"
 #include "runtime/plugin/sinks.hpp"
@@ -49,11 +52,18 @@ public:
   /// Runs `work` soon on the host's own thread ([event] to plugins), or in run_due(). Never inside this call.
   void post(std::move_only_function<void()> work);
 
+  /// Looks at the timers again: one was started.
+  void wake();
+
   void log(int level, std::string_view instance, std::string_view message,
            std::span<const std::pair<std::string_view, std::string_view>> fields = {}) const noexcept;
 
 private:
   struct state;
+  void run();
+  void run_posted();
+  void expire();
+
   host_options options_;
   std::unique_ptr<op_table> ops_;
   std::unique_ptr<timer_queue> timers_;

@@ -91,6 +91,13 @@ public:
   void submit(std::unique_ptr<pending_op> call, std::move_only_function<void(hedwig_op*, pending_op&)> make);
   /// Registers a call without running anything; null (and the sink has heard BUSY) when too many are in flight.
   [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op> call);
+  /// What is shown to the provider of a call that open() registered; null when its deadline passed meanwhile.
+  [[nodiscard]] pending_op* begin(hedwig_op* op);
+  /// Tells the provider that an answer is not wanted any more.
+  void cancel(hedwig_op* op);
+  [[nodiscard]] instance_host& face() const noexcept { return *host_; }
+  /// Ends a call that the provider was not asked, or not to be asked any more.
+  void refuse(hedwig_op* op, error why);
   /// Runs `work` on a worker thread; false when too many wait. `always`: never refused.
   bool run_on_worker(std::move_only_function<void()> work, bool always = false);
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "password.hpp"
+#include "user_file.hpp"
+
+namespace hedwig::auth_static {
+
+struct user {
+  stored_password password;
+  std::vector<std::string> groups;
+  std::vector<std::string> senders;
+};
+
+/// All users at one moment; immutable once filled, read by many threads.
+class users {
+public:
+  users();
+  /// False: the name is taken.
+  bool add(user_entry entry);
+
+  [[nodiscard]] const user* find(const std::string& name) const;
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] std::size_t plain() const noexcept { return plain_; }
+  /// Spends on an unknown name the time that a wrong password of some user would take: the same user each time for one
+  /// name, so that asking often does not show which names exist either.
+  void waste_time(std::string_view name, std::string_view password) const;
+
+private:
+  std::unordered_map<std::string, user> all_;
+  std::vector<const user*> by_number_;
+  std::size_t plain_ = 0;
+  std::vector<std::uint8_t> key_; // of the choice above; made anew at each start
+};
+
+} // namespace hedwig::auth_static

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/plugin/instance.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "runtime/plugin/current_call.hpp"
+#include "runtime/plugin/delivery.hpp"
+#include "runtime/plugin/instance_host.hpp"
+#include "runtime/plugin/op_table.hpp"
+#include "runtime/plugin/timer_queue.hpp"
+#include "runtime/plugin/worker_pool.hpp"
+
+namespace hedwig::plugin {
+
+namespace {
+
+/// start, reload, stop: no result; `on_ok` runs when the provider answers OK, in time or not.
+class control_op : public pending_op {
+public:
+  result<outcome> decode(const void*) override {
+    if (on_ok)
+      on_ok();
+    return std::monostate{};
+  }
+  std::move_only_function<void()> on_ok;
+  std::shared_ptr<const hedwig_config> config;
+};
+
+class waiting_sink : public completion_sink {
+public:
+  void on_completions(std::span<completion> done) noexcept override {
+    std::lock_guard lock{mutex_};
+    answer_ = std::move(done.front().value);
+    there_.notify_all();
+  }
+  /// Without threads the clock may be virtual and the answer may come from a thread of the plugin's: poll a real one.
+  result<void> wait(host& services) {
+    std::unique_lock lock{mutex_};
+    if (services.options().threads) {
+      there_.wait(lock, [&] { return answer_.has_value(); });
+    } else {
+      for (int i = 0; !answer_ && i < 30'000; ++i) {
+        lock.unlock();
+        services.run_due();
+        lock.lock();
+        there_.wait_for(lock, std::chrono::milliseconds{1}, [&] { return answer_.has_value(); });
+      }
+    }
+    if (!answer_)
+      return std::unexpected{error{HEDWIG_E_TIMEOUT, "the provider did not answer", {}, 0}};
+    if (!*answer_)
+      return std::unexpected{answer_->error()};
+    return {};
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable there_;
+  std::optional<result<outcome>> answer_;
+};
+
+} // namespace
+
+instance::instance(std::shared_ptr<host> services, provider_ref provider, instance_settings settings)
+    : services_{std::move(services)}, provider_{std::move(provider)}, settings_{std::move(settings)},
+      host_{std::make_unique<instance_host>(services_, settings_.name, this)} {
+  if (services_->options().threads) {
+    control_ = std::make_unique<worker_pool>(1, 16, settings_.name);
+    workers_ = std::make_unique<worker_pool>(std::max(settings_.workers, 1U), settings_.max_pending, settings_.name);
+  } else {
+    workers_ = std::make_unique<worker_pool>(0, settings_.max_pending, settings_.name);
+  }
+}
+
+result<std::shared_ptr<instance>> instance::create(std::shared_ptr<host> services, provider_ref provider,
+                                                   instance_settings settings,
+                                                   std::shared_ptr<const hedwig_config> config) {
+  if (settings.name.empty())
+    settings.name = provider.label();
+  std::shared_ptr<instance> made{new instance(std::move(services), std::move(provider), std::move(settings))};
+  made->config_ = std::move(config);
+  hedwig_error why{};
+  call_scope scope{made->settings_.name.c_str(), "create"};
+  auto status = made->provider_.provider->create(made->host_->raw(), made->config_.get(), &made->self_, &why);
+  if (status != HEDWIG_OK) {
+    made->phase_ = phase::stopped;
+    made->self_ = nullptr;
+    return std::unexpected{error_of(status, &why)};
+  }
+  return made;
+}
+
+instance::~instance() {
+  if (phase_ == phase::started) {
+    host_->log(HEDWIG_LOG_WARN, "abandoned without having been stopped");
+    static_cast<void>(host_.release());
+    return;
+  }
+  workers_.reset();
+  control_.reset();
+  services_->timers().cancel_all(host_.get());
+  if (self_ == nullptr)
+    return;
+  call_scope scope{settings_.name.c_str(), "destroy"};
+  provider_.provider->destroy(self_);
+}
+
+void instance::control(const char* call, reply_to reply, std::shared_ptr<const hedwig_config> config,
+                       void (*run)(instance&, hedwig_op*, const hedwig_config*)) {
+  auto op = std::make_unique<control_op>();
+  op->name = call;
+  op->reply = std::move(reply);
+  op->config = std::move(config);
+  auto* raw_config = op->config.get();
+  if (std::string_view{call} == "start")
+    op->on_ok = [this] { phase_ = phase::started; };
+  if (std::string_view{call} == "stop") {
+    op->on_ok = [this] {
+      phase_ = phase::stopped;
+      services_->timers().cancel_all(host_.get());
+    };
+  }
+  if (std::string_view{call} == "reload")
+    op->on_ok = [this, kept = op->config]() mutable { config_ = std::move(kept); };
+  auto* handle = open(std::move(op));
+  if (handle == nullptr)
+    return;
+  auto work = [self = shared_from_this(), handle, call, raw_config, run] {
+    if (self->begin(handle) == nullptr)
+      return;
+    call_scope scope{self->settings_.name.c_str(), call};
+    run(*self, handle, raw_config);
+  };
+  if (control_)
+    control_->submit(std::move(work), true);
+  else
+    services_->post(std::move(work));
+}
+
+void instance::start(reply_to reply) {
+  control("start", std::move(reply), nullptr, [](instance& me, hedwig_op* op, const hedwig_config*) {
+    me.provider_.provider->start(me.self_, op);
+  });
+}
+
+void instance::reload(std::shared_ptr<const hedwig_config> config, reply_to reply) {
+  if (provider_.provider->reload == nullptr)
+    return deliver(std::move(reply), std::unexpected{error{HEDWIG_E_UNSUPPORTED, "takes new settings at a restart only",
+                                                           settings_.name, 0}});
+  control("reload", std::move(reply), std::move(config), [](instance& me, hedwig_op* op, const hedwig_config* table) {
+    me.provider_.provider->reload(me.self_, op, table);
+  });
+}
+
+void instance::stop(reply_to reply) {
+  control("stop", std::move(reply), nullptr, [](instance& me, hedwig_op* op, const hedwig_config*) {
+    me.provider_.provider->stop(me.self_, op);
+  });
+}
+
+result<void> instance::wait_for(const std::function<void(reply_to)>& call, std::chrono::nanoseconds timeout) {
+  auto sink = std::make_shared<waiting_sink>();
+  call({sink, 0, timeout});
+  return sink->wait(*services_);
+}
+
+result<void> instance::start_and_wait(std::chrono::nanoseconds timeout) {
+  return wait_for([this](reply_to reply) { start(std::move(reply)); }, timeout);
+}
+
+result<void> instance::reload_and_wait(std::shared_ptr<const hedwig_config> config, std::chrono::nanoseconds timeout) {
+  return wait_for([&](reply_to reply) { reload(std::move(config), std::move(reply)); }, timeout);
+}
+
+result<void> instance::stop_and_wait(std::chrono::nanoseconds timeout) {
+  return wait_for([this](reply_to reply) { stop(std::move(reply)); }, timeout);
+}
+
+instance_counters instance::counters() const noexcept {
+  auto& c = host_->counts;
+  return {.calls = c.calls, .failures = c.failures, .timeouts = c.timeouts, .late_completions = c.late,
+          .false_completions = c.wrong, .in_flight = c.in_flight, .busy = c.busy};
+}
+
+hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
+  host_->counts.calls.fetch_add(1, std::memory_order_relaxed);
+  auto timeout = call->reply.timeout.count() > 0 ? call->reply.timeout : settings_.call_timeout;
+  call->owner = shared_from_this();
+  if (auto* handle = services_->ops().open(call, services_->time().steady() + timeout)) {
+    host_->counts.in_flight.fetch_add(1, std::memory_order_relaxed);
+    return handle;
+  }
+  host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
+  call->settled(false);
+  deliver(std::move(call->reply), std::unexpected{error{HEDWIG_E_BUSY, "too many plugin calls in flight", name(), 0}});
+  return nullptr;
+}
+
+pending_op* instance::begin(hedwig_op* op) {
+  auto* call = services_->ops().begin(op);
+  if (call == nullptr)
+    host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  return call;
+}
+
+void instance::refuse(hedwig_op* op, error why) {
+  auto [call, late] = services_->ops().claim(op, this);
+  if (!call)
+    return;
+  host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  if (why.status == HEDWIG_E_BUSY)
+    host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
+  call->settled(late);
+  if (!late)
+    deliver(std::move(call->reply), std::unexpected{std::move(why)});
+}
+
+void instance::cancel(hedwig_op* op) {
+  if (provider_.provider->cancel == nullptr)
+    return;
+  call_scope scope{settings_.name.c_str(), "cancel"};
+  provider_.provider->cancel(self_, op);
+}
+
+void instance::submit(std::unique_ptr<pending_op> call, std::move_only_function<void(hedwig_op*, pending_op&)> make) {
+  const auto* what = call->name;
+  auto* handle = open(std::move(call));
+  if (handle == nullptr)
+    return;
+  if (phase_ != phase::started)
+    return refuse(handle, {HEDWIG_E_UNAVAILABLE, "the provider is not running", name(), 0});
+  auto work = [self = shared_from_this(), handle, what, make = std::move(make)]() mutable {
+    auto* shown = self->begin(handle);
+    if (shown == nullptr)
+      return;
+    call_scope scope{self->settings_.name.c_str(), what};
+    make(handle, *shown);
+  };
+  if (!blocking())
+    return work();
+  if (!run_on_worker(std::move(work)))
+    refuse(handle, {HEDWIG_E_BUSY, "too many calls wait for a worker", name(), 0});
+}
+
+bool instance::run_on_worker(std::move_only_function<void()> work, bool always) {
+  if (!workers_->submit(std::move(work), always))
+    return false;
+  if (!services_->options().threads)
+    services_->post([self = shared_from_this()] { self->workers_->run_queued(); });
+  return true;
+}
+
+checked check_provider(const std::shared_ptr<host>& services, const provider_ref& provider, const config::node& table,
+                       const config_source& source) {
+  auto out = check_config(table, provider.provider->schema, source);
+  if (!out.config || provider.provider->validate == nullptr)
+    return out;
+  instance_host face{services, provider.label(), nullptr};
+  hedwig_error why{};
+  auto label = provider.label();
+  call_scope scope{label.c_str(), "validate"};
+  if (auto status = provider.provider->validate(face.raw(), out.config.get(), &why); status != HEDWIG_OK) {
+    auto described = error_of(status, &why);
+    out.errors.push_back(diagnostic_at(table, source, described.where, described.message));
+    out.config = nullptr;
+  }
+  return out;
+}
+
+} // namespace hedwig::plugin

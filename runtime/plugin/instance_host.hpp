@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <hedwig/host.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/plugin/completion.hpp"
+#include "runtime/plugin/host.hpp"
+
+namespace hedwig::plugin {
+
+class instance;
+
+/// The hedwig_host that one provider instance sees. Outlives the provider's destroy().
+class instance_host {
+public:
+  /// `owner` is null while a plugin is loaded or its config is checked: then there are no workers and timers.
+  instance_host(std::shared_ptr<host> services, std::string name, instance* owner);
+  instance_host(const instance_host&) = delete;
+  instance_host& operator=(const instance_host&) = delete;
+
+  [[nodiscard]] const hedwig_host* raw() const noexcept { return &raw_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] host& services() const noexcept { return *services_; }
+
+  void log(int level, std::string_view message,
+           std::span<const std::pair<std::string_view, std::string_view>> fields = {}) const noexcept {
+    services_->log(level, name_, message, fields);
+  }
+  /// Ends calls: checks that each is open and of this instance, copies the results, and hands them over by sink.
+  void complete(const hedwig_completion* done, std::size_t count);
+  void count_timeout(const char* call);
+
+  struct tallies {
+    std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, in_flight{0}, busy{0};
+  };
+  tallies counts;
+
+private:
+  friend struct host_table;
+
+  std::shared_ptr<host> services_;
+  std::string name_;
+  instance* owner_;
+  hedwig_host raw_{};
+  std::vector<std::atomic<std::uint64_t>> metrics_; // the sink's ids, by ours minus 1
+  std::atomic<std::size_t> metric_count_{0};
+};
+
+/// An error as a plugin described it; `status` decides when the description is missing.
+[[nodiscard]] error error_of(hedwig_status status, const hedwig_error* described);
+
+} // namespace hedwig::plugin
