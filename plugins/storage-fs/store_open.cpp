@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, finding the messages by their names, and what the store says about its disk.
+#include "plugins/storage-fs/store.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+namespace hedwig::storage_fs {
+
+namespace {
+
+constexpr hedwig_duration_ns check_interval = 100'000'000;
+
+void make_folder(int base, const std::string& folder) {
+  if (::mkdirat(base, folder.c_str(), 0700) != 0 && errno != EEXIST)
+    throw_errno("making", folder);
+}
+
+void each_name(int base, const std::string& folder, const std::function<void(const std::string&)>& see) {
+  int fd = ::openat(base, folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto* open = fd >= 0 ? ::fdopendir(fd) : nullptr;
+  if (open == nullptr)
+    throw_errno("opening", folder);
+  std::unique_ptr<DIR, int (*)(DIR*)> closing{open, ::closedir};
+  errno = 0;
+  while (auto* one = ::readdir(open))
+    if (one->d_name[0] != '.')
+      see(one->d_name);
+  if (errno != 0)
+    throw_errno("reading", folder);
+}
+
+std::string shard_name(unsigned shard) {
+  char text[3];
+  std::snprintf(text, sizeof text, "%02x", shard);
+  return text;
+}
+
+} // namespace
+
+fs_store::fs_store(const sdk::host& h, const sdk::config& c) : store{h} {
+  settings_.path = c.string("path");
+  settings_.sync = c.string("sync");
+  settings_.free_files = static_cast<std::size_t>(c.integer("free_files"));
+  settings_.disk_reserve = static_cast<std::uint64_t>(c.integer("disk_reserve"));
+  settings_.in_flight_bytes = static_cast<std::uint64_t>(c.integer("in_flight_bytes"));
+}
+
+fs_store::~fs_store() { close(); }
+
+hedwig_storage_limits fs_store::limits() const {
+  return {sizeof(hedwig_storage_limits), 0, 16384, 512, settings_.in_flight_bytes, 0};
+}
+
+void fs_store::open() {
+  std::error_code failed_to_make;
+  std::filesystem::create_directories(settings_.path, failed_to_make);
+  if (failed_to_make)
+    throw sdk::failure{HEDWIG_E_IO, "cannot make the spool directory: " + failed_to_make.message(), settings_.path,
+                       failed_to_make.value()};
+  base_ = unique_fd{::open(settings_.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!base_)
+    throw_errno("opening", settings_.path);
+  ::fchmod(base_.get(), 0700);
+  lock_spool();
+  check_format();
+  make_folders();
+  choose_sync();
+  pool_.open(base_.get(), settings_.free_files);
+  broken_ = false;
+  scan();
+  check_space();
+}
+
+void fs_store::close() noexcept {
+  syncer_.stop();
+  stages_.clear();
+  folders_.clear();
+  unsynced_folders_.clear();
+  index_.clear();
+  base_ = unique_fd{};
+  lock_ = unique_fd{}; // and with it the lock
+}
+
+void fs_store::lock_spool() {
+  lock_ = unique_fd{::openat(base_.get(), ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock_)
+    throw_errno("opening", settings_.path + "/.lock");
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")", settings_.path};
+}
+
+void fs_store::check_format() {
+  unique_fd file{::openat(base_.get(), "format", O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!file)
+    throw_errno("opening", "format");
+  auto found = read_text(file.get(), 64, 0, "format");
+  if (found.empty()) {
+    write_at(file.get(), {{const_cast<char*>(format_text.data()), format_text.size()}}, 0, "format");
+    sync_file(file.get(), "format");
+  } else if (found != format_text) {
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool has a format this plugin does not read: " + found, settings_.path};
+  }
+}
+
+void fs_store::make_folders() {
+  for (auto* folder : {"free", "damaged", "meta"})
+    make_folder(base_.get(), folder);
+  for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state)
+    make_folder(base_.get(), std::string{folder_of(state)});
+  for (std::uint32_t state = 0; state < HEDWIG_STATE_COUNT; ++state) {
+    std::string parent{state == 0 ? "meta" : folder_of(state)};
+    for (unsigned shard = 0; shard < shard_count; ++shard)
+      make_folder(base_.get(), parent + "/" + shard_name(shard));
+    sync_folder(parent);
+  }
+  sync_file(base_.get(), settings_.path);
+}
+
+void fs_store::choose_sync() {
+  struct stat here {};
+  struct stat root {};
+  bool own = ::fstat(base_.get(), &here) == 0 && ::stat("/", &root) == 0 && here.st_dev != root.st_dev;
+  whole_file_system_ = settings_.sync == "syncfs" || (settings_.sync == "auto" && own);
+  if (!whole_file_system_)
+    syncer_.start();
+}
+
+void fs_store::scan() {
+  index_.clear();
+  for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state) {
+    std::string folder{folder_of(state)};
+    scan_messages(state, folder);
+    for (unsigned shard = 0; shard < shard_count; ++shard)
+      scan_messages(state, folder + "/" + shard_name(shard));
+  }
+  for (unsigned shard = 0; shard < shard_count; ++shard)
+    scan_meta("meta/" + shard_name(shard));
+}
+
+void fs_store::scan_messages(std::uint32_t state, const std::string& folder) {
+  each_name(base_.get(), folder, [&](const std::string& name) {
+    record what;
+    hedwig_msg_id id;
+    if (auto parsed = parse_message_name(name)) {
+      id = parsed->id;
+      what.body_size = parsed->body_size;
+      what.due = what.put_due = parsed->due;
+      what.state = what.put_state = static_cast<std::uint8_t>(parsed->state);
+    } else if (!name.ends_with(".json") || name.ends_with(".meta.json") || !recognise_foreign(folder, name, what, id)) {
+      return; // not ours to touch
+    }
+    what.folder = static_cast<std::uint8_t>(state);
+    if (auto known = index_.find(id); known && known->folder != state)
+      // Two names of one file: a crash came between the link and the unlink of a move.
+      ::unlinkat(base_.get(), path_of(id, *known).c_str(), 0);
+    index_.put(id, what);
+  });
+}
+
+void fs_store::scan_meta(const std::string& folder) {
+  each_name(base_.get(), folder, [&](const std::string& name) {
+    auto parsed = parse_meta_name(name);
+    if (!parsed)
+      return;
+    auto what = index_.find(parsed->id);
+    if (!what || (what->moved && what->revision >= parsed->revision)) {
+      ::unlinkat(base_.get(), (folder + "/" + name).c_str(), 0); // of nobody, or outdated
+      return;
+    }
+    if (what->moved)
+      ::unlinkat(base_.get(), meta_path_of(parsed->id, *what).c_str(), 0);
+    what->moved = true;
+    what->revision = parsed->revision;
+    what->state = static_cast<std::uint8_t>(parsed->state);
+    what->due = parsed->due;
+    index_.put(parsed->id, *what);
+  });
+}
+
+void fs_store::check_space() {
+  struct statvfs now {};
+  if (::fstatvfs(base_.get(), &now) != 0)
+    return;
+  auto free = static_cast<std::uint64_t>(now.f_bavail) * now.f_frsize;
+  disk_free_ = free;
+  // A little more than the reserve, and than one large group, must be free before mail is taken again.
+  auto wanted = health() == HEDWIG_OK ? settings_.disk_reserve : settings_.disk_reserve + settings_.disk_reserve / 16;
+  if (health() == HEDWIG_E_NO_SPACE)
+    wanted = std::max<std::uint64_t>(wanted, 1024 * 1024);
+  no_space_ = free < wanted;
+  if (broken_)
+    return;
+  if (no_space_)
+    set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
+  else
+    set_health(HEDWIG_OK, "enough space");
+}
+
+void fs_store::set_aside(const hedwig_msg_id& id, const std::string& why) {
+  auto what = index_.find(id);
+  if (!what)
+    return;
+  index_.erase(id);
+  auto to = "damaged/" + id_text(id);
+  auto message = path_of(id, *what);
+  ::renameat(base_.get(), message.c_str(), base_.get(), (to + (what->foreign ? ".json" : ".msg")).c_str());
+  if (what->moved)
+    ::renameat(base_.get(), meta_path_of(id, *what).c_str(), base_.get(), (to + ".meta").c_str());
+  unique_fd reason{::openat(base_.get(), (to + ".reason").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  if (reason) {
+    auto text = message + ": " + why + "\n";
+    write_at(reason.get(), {{text.data(), text.size()}}, 0, to);
+  }
+  sync_folder("damaged");
+  sync_folder(message.substr(0, message.rfind('/')));
+  the_host().log(HEDWIG_LOG_ERROR, "a damaged message was set aside", {{"id", id_text(id)}, {"why", why}});
+}
+
+void fs_store::tick(hedwig_time_ns steady) {
+  decltype(damaged_waiting_) aside;
+  {
+    std::lock_guard guard{damaged_mutex_};
+    aside.swap(damaged_waiting_);
+  }
+  for (auto& [id, why] : aside)
+    set_aside(id, why);
+  if (steady < next_check_ && health() == HEDWIG_OK)
+    return;
+  next_check_ = steady + check_interval;
+  check_space();
+}
+
+} // namespace hedwig::storage_fs
