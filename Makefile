@@ -89,7 +89,7 @@ lint:
 
 .PHONY: install clean
 install: packages-build
-	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=OFF -DHEDWIG_BENCH=OFF
-	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) "-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX))"
+	@DESTDIR="$(DESTDIR)" cmake --install build/release
 clean:
 	@rm -rf build

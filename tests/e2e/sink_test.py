@@ -32,7 +32,7 @@ class Sink(Case):
         files = wait_for(lambda: sorted(mail.glob("*.eml")), 10, sink.text)
         self.assertEqual(files[0].read_bytes(), text.encode())
         envelope = json.loads(files[0].with_suffix(".json").read_text())
-        self.assertEqual((envelope["sender"], envelope["recipients"]), ("alice@example.test", ["bob@example.net", "carol@example.net"]))
+        self.assertEqual((envelope["mail_from"], envelope["rcpt_to"]), ("alice@example.test", ["bob@example.net", "carol@example.net"]))
         self.assertIn("kept", sink.text())
         sink.process.send_signal(signal.SIGTERM)
         self.assertEqual(sink.process.wait(20), 0)
