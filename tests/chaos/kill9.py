@@ -130,7 +130,7 @@ def trial(store, seed, kills, folder):
     choice = random.Random(seed)
     hop = NextHop(seed)
     relay = Hedwig(folder, store=store, next_hop=hop.sink.next_hop, config={
-        "retry": {"initial_delay": "1s", "max_delay": "1s", "jitter": 0.1}, "server": {"max_retries": 100000},
+        "retry": {"initial_delay": "1s", "max_delay": "1s", "jitter": 0.1}, "server": {"max_retries": 1000},
         "queue": {"disk_reserve_bytes": 16 << 20}, "log": {"level": "warn"}})
     relay.start()
     clients = Clients(relay, options.clients, seed)
