@@ -213,7 +213,7 @@ std::optional<value> check_string_kind(const context& with, const node& from) {
     return taken(with, from, parse_bind_address(from.text));
   case kind::log_filter:
     if (const auto filter = telemetry::parse_level_filter(from.text); !filter)
-      return with.fail(from.text, filter.error().message);
+      return with.fail(from.text, "holds an " + filter.error().message);
     return value{from.text};
   case kind::path:
     if (auto text = check_text(with, from); !text)

@@ -98,7 +98,7 @@ std::optional<std::string_view> nearest_name(std::string_view name, std::span<co
     return {};
   const auto wanted = lowered(name);
   std::optional<std::string_view> best;
-  std::size_t best_distance = std::max<std::size_t>(1, name.size() / 3) + 1;
+  std::size_t best_distance = (name.size() + 2) / 3 + 1;
   for (const auto candidate : known)
     if (const auto distance = edit_distance(wanted, lowered(candidate)); distance < best_distance) {
       best = candidate;

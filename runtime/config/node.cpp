@@ -40,7 +40,7 @@ std::string_view describe(node::kind type) noexcept {
   case node::kind::real:
     return "a fraction";
   case node::kind::boolean:
-    return "true or false";
+    return "a boolean";
   case node::kind::array:
     return "a list";
   case node::kind::table:

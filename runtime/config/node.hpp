@@ -41,7 +41,7 @@ struct member {
   node value;
 };
 
-/// "a string", "an integer", "a list", "a table": for messages.
+/// "a string", "an integer", "a boolean", "a list", "a table": for messages.
 [[nodiscard]] std::string_view describe(node::kind type) noexcept;
 
 } // namespace hedwig::config

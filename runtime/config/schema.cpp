@@ -80,11 +80,11 @@ constexpr schema_key table[] = {
     {"server.listeners[].tls.key_path", kind::path, "", "Private key, PEM, not encrypted.", required | reloadable, 0, 0, {}, {}, &put<&tls_settings::key_path>},
     {"server.listeners[].tls.mode", kind::choice, "\"implicit\"", "`implicit` starts with TLS (port 465), `starttls` offers it (ports 25 and 587).", 0, 0, 0, "implicit|starttls", {}, &put<&tls_settings::mode>},
 
-    {"server.auth[]", kind::table_or_tables, "", "A user who may relay after AUTH. Also read as one table, `[server.auth]`. For other directories see `[[auth]]`.", 0, 0, 0, {}, {}, nullptr, &inside<&server_settings::auth>},
+    {"server.auth[]", kind::table_or_tables, "", "A user who may relay after AUTH. Also read as one table, `[server.auth]`. For other directories see `[[auth]]`.", reloadable, 0, 0, {}, {}, nullptr, &inside<&server_settings::auth>},
     {"server.auth[].username", kind::text, "", "Name, compared byte by byte.", required | not_empty | reloadable, 0, 0, {}, {}, &put<&auth_user::username>},
     {"server.auth[].password", kind::secret, "", "A hash (`$argon2id$...`, `$2b$...`) or, with a warning at start, plain text.", required | not_empty | reloadable, 0, 0, {}, {}, &put<&auth_user::password>},
 
-    {"server.dkim[]", kind::table_or_tables, "", "A DKIM key. Also read as one table, `[server.dkim]`. Every key whose `domains` match the sender signs, so two keys give two signatures.", 0, 0, 0, {}, {}, nullptr, &inside<&server_settings::dkim>},
+    {"server.dkim[]", kind::table_or_tables, "", "A DKIM key. Also read as one table, `[server.dkim]`. Every key whose `domains` match the sender signs, so two keys give two signatures.", reloadable, 0, 0, {}, {}, nullptr, &inside<&server_settings::dkim>},
     {"server.dkim[].domain", kind::hostname, "", "Signing domain (d=).", required | reloadable, 0, 0, {}, {}, &put<&dkim_settings::domain>},
     {"server.dkim[].selector", kind::hostname, "", "Selector (s=).", required | reloadable, 0, 0, {}, {}, &put<&dkim_settings::selector>},
     {"server.dkim[].private_key", kind::path, "", "Key file: PKCS#8 or PKCS#1 PEM, not encrypted. `hedwig dkim-generate` makes one.", required | reloadable, 0, 0, {}, {}, &put<&dkim_settings::private_key>},
@@ -141,7 +141,7 @@ constexpr schema_key table[] = {
     {"auth[].max_pending", kind::integer, "1000", "Calls waiting for a thread; above it 454 4.7.0.", 0, 1, 1000000, {}, {}, &put<&provider_settings::max_pending>},
 
     // [[routes]], [outbound], [dns]
-    {"routes[]", kind::tables, "", "Where mail for some domains goes. The first match wins; without one mail goes by MX.", 0, 0, 0, {}, {}, nullptr, in_settings<&settings::routes>},
+    {"routes[]", kind::tables, "", "Where mail for some domains goes. The first match wins; without one mail goes by MX.", reloadable, 0, 0, {}, {}, nullptr, in_settings<&settings::routes>},
     {"routes[].domains", kind::patterns, "", "Recipient domains: `\"example.com\"`, `\"*.example.com\"` (subdomains), `\"*\"`.", required | not_empty | reloadable, 0, 0, {}, {}, &put<&route_settings::domains>},
     {"routes[].to", kind::next_hops, "[]", "Next hops in order: `\"host\"`, `\"host:port\"`, `\"[2001:db8::1]:25\"`; port 25 unless given. Absent: by MX.", reloadable, 0, 0, {}, {}, &put<&route_settings::to>},
     {"routes[].tls", kind::choice, "\"opportunistic\"", "`none`, `opportunistic`, `require` (encrypt), `verify` (and check the name).", reloadable, 0, 0, "none|opportunistic|require|verify", {}, &put<&route_settings::tls>},
