@@ -85,7 +85,7 @@ void set_limits(option_setter& options, const resolver_settings& settings) {
   options.set("infra-host-ttl", "30");
   // The servers we ask know their own zones; libunbound would answer these itself (RFC 6761, 8375).
   for (auto zone : {"test.", "home.arpa."})
-    options.set("local-zone", fmt::format("{} nodefault", zone));
+    options.set("local-zone", fmt::format("{} transparent", zone));
 }
 
 result<void> use_servers(ub_ctx* context, option_setter& options, const resolver_settings& settings) {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <netinet/in.h>
 #include <stdexcept>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -90,6 +91,7 @@ void name_server::start() {
   auto file = (folder_ / "nsd.conf").string();
   process_ = ::fork();
   if (process_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     ::execl("/usr/sbin/nsd", "nsd", "-d", "-c", file.c_str(), nullptr);
     ::_exit(127);
   }

@@ -39,8 +39,8 @@ public:
   [[nodiscard]] std::string address() const;
 
 private:
+  std::uint16_t port_ = 0; // first: making the socket sets it
   int socket_ = -1;
-  std::uint16_t port_ = 0;
 };
 
 } // namespace hedwig::dns
