@@ -281,10 +281,23 @@ private:
 
   // ---- publishing ----
 
+  /// Runs `call`, and once more after making the shard when that is what was missing.
+  template <class Call>
+  bool into_shard(const std::string& to, Call call) {
+    auto folder = folder_part(to);
+    bool done = call() == 0;
+    if (!done && errno == ENOENT && (::mkdirat(base_, folder.c_str(), 0700) == 0 || errno == EEXIST)) {
+      touched_.insert(folder_part(folder));
+      done = call() == 0;
+    }
+    if (done)
+      touched_.insert(std::move(folder));
+    return done;
+  }
+
   void rename(const std::string& from, const std::string& to, const char* doing) {
-    if (::renameat(base_, from.c_str(), base_, to.c_str()) != 0)
+    if (!into_shard(to, [&] { return ::renameat(base_, from.c_str(), base_, to.c_str()); }))
       throw_errno(doing, to);
-    touched_.insert(folder_part(to));
   }
 
   void publish_move(item& one) {
@@ -292,10 +305,9 @@ private:
     if (one.before.folder == one.after.folder)
       return;
     auto to = path_of(one.id, one.after);
-    if (::linkat(base_, path_of(one.id, one.before).c_str(), base_, to.c_str(), 0) != 0 && errno != EEXIST)
+    auto from = path_of(one.id, one.before);
+    if (!into_shard(to, [&] { return ::linkat(base_, from.c_str(), base_, to.c_str(), 0); }))
       one.after.folder = one.before.folder; // the folder is a courtesy only
-    else
-      touched_.insert(folder_part(to));
   }
 
   void publish_remove(item& one) {

@@ -26,14 +26,20 @@ void make_folder(int base, const std::string& folder) {
 
 void each_name(int base, const std::string& folder, const std::function<void(const std::string&)>& see) {
   int fd = ::openat(base, folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT)
+    return; // a shard is made when it is needed
   auto* open = fd >= 0 ? ::fdopendir(fd) : nullptr;
   if (open == nullptr)
     throw_errno("opening", folder);
   std::unique_ptr<DIR, int (*)(DIR*)> closing{open, ::closedir};
-  errno = 0;
-  while (auto* one = ::readdir(open))
+  for (;;) {
+    errno = 0; // what tells the end from a failure
+    auto* one = ::readdir(open);
+    if (one == nullptr)
+      break;
     if (one->d_name[0] != '.')
       see(one->d_name);
+  }
   if (errno != 0)
     throw_errno("reading", folder);
 }
@@ -116,12 +122,6 @@ void fs_store::make_folders() {
     make_folder(base_.get(), folder);
   for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state)
     make_folder(base_.get(), std::string{folder_of(state)});
-  for (std::uint32_t state = 0; state < HEDWIG_STATE_COUNT; ++state) {
-    std::string parent{state == 0 ? "meta" : folder_of(state)};
-    for (unsigned shard = 0; shard < shard_count; ++shard)
-      make_folder(base_.get(), parent + "/" + shard_name(shard));
-    sync_folder(parent);
-  }
   sync_file(base_.get(), settings_.path);
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Full disks and damaged files.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <sys/mount.h>
+
+#include "tests/component/storage/store_client.hpp"
+#include "tests/component/storage/temporary_folder.hpp"
+
+namespace hedwig::test {
+
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint32_t every_state = 0x3E;
+
+/// A file system of 24 MiB in memory, or a reason why there is none.
+class small_disk {
+public:
+  small_disk() {
+    if (::mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, "size=24m") != 0)
+      reason_ = std::string{"a tmpfs cannot be mounted here: "} + std::strerror(errno);
+  }
+  ~small_disk() {
+    if (reason_.empty())
+      ::umount2(folder_.path().c_str(), MNT_DETACH);
+  }
+  const std::string& reason() const { return reason_; }
+  std::string path() const { return folder_.path(); }
+
+private:
+  temporary_folder folder_;
+  std::string reason_;
+};
+
+class full_disk : public testing::TestWithParam<const char*> {};
+
+TEST_P(full_disk, is_reported_and_survived) {
+  small_disk disk;
+  if (!disk.reason().empty())
+    GTEST_SKIP() << disk.reason();
+  auto settings = settings_for(GetParam(), disk.path() + "/spool");
+  settings.numbers["memtable_size"] = 1 << 20;
+  auto ballast = disk.path() + "/ballast";
+  std::ofstream{ballast} << std::string(8 << 20, 'b');
+  auto store = std::make_unique<store_client>(plugin_file(GetParam()), settings);
+  ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
+  std::uint64_t number = 0;
+  std::vector<std::uint64_t> kept;
+  answer last;
+  for (; number < 1000; ++number) {
+    last = store->put(id_of(number), body_of(number, 100000));
+    if (last.status != HEDWIG_OK)
+      break;
+    kept.push_back(number);
+  }
+  EXPECT_EQ(last.status, HEDWIG_E_NO_SPACE) << last.error;
+  EXPECT_NE(store->health(), HEDWIG_OK);
+  EXPECT_GT(kept.size(), 20u);
+  fs::remove(ballast);
+  EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_OK; })) << "it comes back by itself";
+  for (int more = 0; more < 10; ++more) {
+    auto put = store->put(id_of(5000 + static_cast<std::uint64_t>(more)), body_of(5000 + static_cast<std::uint64_t>(more), 100000));
+    ASSERT_EQ(put.status, HEDWIG_OK) << put.error;
+    kept.push_back(5000 + static_cast<std::uint64_t>(more));
+  }
+  store.reset();
+  store = std::make_unique<store_client>(plugin_file(GetParam()), settings);
+  ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
+  for (auto one : kept)
+    ASSERT_TRUE(store->read_all(id_of(one)).body == body_of(one, 100000)) << one;
+}
+
+INSTANTIATE_TEST_SUITE_P(store, full_disk, testing::Values(HEDWIG_TEST_STORES),
+                         [](const auto& one) { return std::string{one.param}; });
+
+class fs_files : public testing::Test {
+protected:
+  void restart() {
+    store.reset();
+    store = std::make_unique<store_client>(plugin_file("fs"), settings_for("fs", folder.path()));
+    ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
+  }
+  std::string find(const std::string& below, const std::string& ending) {
+    for (auto& one : fs::recursive_directory_iterator{folder.path() + "/" + below})
+      if (one.path().string().ends_with(ending))
+        return one.path();
+    return {};
+  }
+  temporary_folder folder;
+  std::unique_ptr<store_client> store;
+};
+
+TEST_F(fs_files, are_readable_by_people_and_by_nobody_else) {
+  restart();
+  store->put(id_of(1), "Subject: hello\r\n\r\nworld\r\n", "to somebody");
+  auto name = find("queued", ".msg");
+  ASSERT_FALSE(name.empty());
+  std::ifstream in{name};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  EXPECT_TRUE(text.starts_with("HEDWIGFS1 id=")) << text;
+  EXPECT_NE(text.find("Subject: hello\r\n"), std::string::npos);
+  EXPECT_EQ(fs::status(name).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(folder.path()).permissions(), fs::perms::owner_all);
+  store->run(store->make_move(id_of(1), 1, HEDWIG_STATE_HELD, 5));
+  EXPECT_TRUE(find("queued", ".msg").empty());
+  EXPECT_FALSE(find("held", ".msg").empty());
+  EXPECT_FALSE(find("meta", ".meta").empty());
+}
+
+TEST_F(fs_files, of_removed_messages_are_written_over) {
+  restart();
+  store->put(id_of(1), body_of(1, 5000));
+  store->remove(id_of(1));
+  EXPECT_EQ(std::distance(fs::directory_iterator{folder.path() + "/free"}, {}), 1);
+  store->put(id_of(2), body_of(2, 300));
+  EXPECT_EQ(std::distance(fs::directory_iterator{folder.path() + "/free"}, {}), 0);
+  restart();
+  EXPECT_TRUE(store->read_all(id_of(2)).body == body_of(2, 300));
+  EXPECT_LT(fs::file_size(find("queued", ".msg")), 1000u) << "nothing of the old body is left";
+}
+
+TEST_F(fs_files, that_are_damaged_are_set_aside_with_a_reason) {
+  for (auto damage : {"torn", "body", "header", "metadata"}) {
+    restart();
+    store->put(id_of(1), body_of(1, 5000), "metadata of one");
+    store->put(id_of(2), body_of(2, 5000));
+    store->remove(id_of(3));
+    auto name = find("queued", "." + std::to_string(5000) + ".msg");
+    for (auto& one : fs::recursive_directory_iterator{folder.path() + "/queued"})
+      if (one.is_regular_file() && one.path().filename() < fs::path{name}.filename())
+        name = one.path(); // the lower id is the first message
+    if (damage == std::string{"torn"}) {
+      fs::resize_file(name, 3000);
+    } else {
+      std::fstream file{name, std::ios::in | std::ios::out | std::ios::binary};
+      file.seekp(damage == std::string{"body"} ? 1000 : damage == std::string{"header"} ? 40 : 256 + 5000 + 3);
+      file.put('\x01');
+    }
+    bool in_body = damage == std::string{"body"};
+    EXPECT_EQ((in_body ? store->read_all(id_of(1)) : store->stat(id_of(1))).status, HEDWIG_E_CORRUPT) << damage;
+    EXPECT_TRUE(store->eventually([&] { return !find("damaged", ".reason").empty(); })) << damage;
+    EXPECT_FALSE(find("damaged", ".msg").empty());
+    EXPECT_EQ(store->stat(id_of(1)).status, HEDWIG_E_NOT_FOUND);
+    auto rest = store->list_all(every_state);
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(store->stats().stats.damaged, 1u);
+    EXPECT_TRUE(store->read_all(id_of(2)).body == body_of(2, 5000));
+    store.reset();
+    for (auto* below : {"damaged", "queued"})
+      fs::remove_all(folder.path() + "/" + below);
+  }
+}
+
+TEST_F(fs_files, of_hedwig_0_10_are_messages) {
+  fs::create_directories(folder.path() + "/queued");
+  fs::create_directories(folder.path() + "/deferred");
+  auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream{folder.path() + "/" + name, std::ios::binary} << text;
+  };
+  std::string first = R"({"message_id":"01JZ0000000000000000000001","from":"<a@example.com>","to":["<b@example.net>"]})";
+  write("queued/01JZ0000000000000000000001.json", "HEDWIG1 " + first + "\nSubject: old\r\n\r\nbody\r\n");
+  std::string note = R"({"attempts":2,"last_attempt":{"secs_since_epoch":100,"nanos_since_epoch":5},)"
+                     R"("next_attempt":{"secs_since_epoch":1700000000,"nanos_since_epoch":0}})";
+  write("deferred/01JZ0000000000000000000002.json", "HEDWIG1 {}\nSubject: late\r\n\r\n");
+  write("deferred/01JZ0000000000000000000002.meta.json", note);
+  write("queued/notes.json", "somebody else's");
+  restart();
+  auto listed = store->list_all(every_state);
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].metadata, "HEDWIG1 " + first);
+  EXPECT_EQ(listed[0].flags, HEDWIG_ENTRY_FOREIGN);
+  EXPECT_EQ(store->read_all(listed[0].id).body, "Subject: old\r\n\r\nbody\r\n");
+  EXPECT_EQ(listed[1].metadata, "HEDWIG1 {}\n" + note);
+  EXPECT_EQ(listed[1].due, 1700000000 * INT64_C(1000000000));
+  EXPECT_EQ(listed[1].state, unsigned{HEDWIG_STATE_DEFERRED});
+  auto move = store->make_move(listed[0].id, 1, HEDWIG_STATE_DEFERRED, 77);
+  move->metadata = "of our own";
+  move->request.move.flags = HEDWIG_MOVE_METADATA;
+  move->request.move.metadata = {reinterpret_cast<const std::uint8_t*>(move->metadata.data()), move->metadata.size()};
+  ASSERT_EQ(store->run(move).status, HEDWIG_OK) << move->got.error;
+  restart();
+  auto entry = store->stat(listed[0].id).entries.at(0);
+  EXPECT_EQ(entry.metadata, "of our own");
+  EXPECT_EQ(entry.flags, 0u);
+  EXPECT_EQ(entry.due, 77);
+  EXPECT_EQ(store->read_all(listed[0].id).body, "Subject: old\r\n\r\nbody\r\n");
+  EXPECT_EQ(store->remove(listed[0].id).status, HEDWIG_OK);
+  EXPECT_EQ(store->remove(listed[1].id).status, HEDWIG_OK);
+  EXPECT_TRUE(find("deferred", ".json").empty());
+  EXPECT_FALSE(find("queued", "notes.json").empty()) << "what is not ours stays";
+}
+
+} // namespace
+
+} // namespace hedwig::test
