@@ -218,7 +218,7 @@ void client_session::after_ehlo() {
   start_auth();
 }
 
-void client_session::tls_started(const tls_facts& facts) {
+void client_session::tls_started(const client_tls_facts& facts) {
   if (state_ == state::closed)
     return;
   const bool implicit = state_ == state::greeting && !tls_ && !reader_.in_reply();

@@ -22,11 +22,11 @@ enum class tls_mode : std::uint8_t {
   none,          ///< never
   opportunistic, ///< when offered; goes on in clear when STARTTLS is refused
   require,       ///< encrypted or not at all
-  verify,        ///< encrypted, and tls_facts::verified must be true
+  verify,        ///< encrypted, and client_tls_facts::verified must be true
 };
 
 /// What the owner found out in the handshake.
-struct tls_facts {
+struct client_tls_facts {
   std::string version;   ///< "TLSv1.3"
   std::string cipher;    ///< "TLS_AES_256_GCM_SHA384"
   bool verified = false; ///< chain and name checked and good
@@ -138,7 +138,7 @@ public:
   /// Bytes from the server, any cut. Ignored once the session is closed or waits for TLS.
   void feed(std::string_view bytes);
   /// TLS is up after client_start_tls, or from the first byte when called before any feed() (implicit TLS).
-  void tls_started(const tls_facts& facts);
+  void tls_started(const client_tls_facts& facts);
   /// The handshake failed: ends in client_must_close. For opportunistic TLS the owner connects anew with tls_mode::none.
   void tls_failed(std::string_view why);
   /// Peer closed or transport failed; `why` is our own text ("reset by peer").
@@ -166,7 +166,7 @@ public:
   [[nodiscard]] client_stage stage() const noexcept;
   [[nodiscard]] const server_capabilities& capabilities() const noexcept { return capabilities_; }
   [[nodiscard]] bool tls_active() const noexcept { return tls_.has_value(); }
-  [[nodiscard]] const std::optional<tls_facts>& tls() const noexcept { return tls_; }
+  [[nodiscard]] const std::optional<client_tls_facts>& tls() const noexcept { return tls_; }
   /// Messages whose final dot was answered on this connection, for limits of deliveries per connection.
   [[nodiscard]] std::size_t transactions() const noexcept { return transactions_; }
 
@@ -237,7 +237,7 @@ private:
   client_options options_;
   reply_reader reader_;
   state state_ = state::greeting;
-  std::optional<tls_facts> tls_;
+  std::optional<client_tls_facts> tls_;
   server_capabilities capabilities_;
   std::deque<client_event> events_;
 
