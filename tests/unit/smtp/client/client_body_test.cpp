@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 #include <string>
 
@@ -143,9 +143,9 @@ TEST(client_body, is_linear_on_bodies_made_to_be_slow) {
     std::string text;
     while (text.size() < 8U << 20U)
       text += unit;
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock(); // CPU time: others may be busy
     EXPECT_GT(wire_of(cut_up(text, 1U << 20U), 1U << 20U).size(), text.size());
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{20});
+    EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
   }
 }
 
