@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/context.hpp"
+#include "actors/messages.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace hedwig {
+
+/// Which part of the API a socket serves. Health and metrics are part of all.
+enum class admin_scope : std::uint8_t { admin, metrics, health };
+
+struct admin_answer {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+};
+
+/// The admin API without HTTP: method and target in, status and body out. Called by threads of the HTTP server, several at
+/// once; waits for actors, with a deadline.
+class admin_api {
+public:
+  admin_api(relay_context& context, caf::actor supervisor) : context_{context}, supervisor_{std::move(supervisor)} {}
+
+  [[nodiscard]] admin_answer answer(admin_scope scope, std::string_view method, const std::string& target);
+
+private:
+  using parameters = std::map<std::string, std::string>;
+
+  [[nodiscard]] admin_answer admin(std::string_view method, const std::string& path, const parameters& given);
+  [[nodiscard]] admin_answer health(bool ready_too);
+  [[nodiscard]] admin_answer metrics();
+  [[nodiscard]] admin_answer status();
+  [[nodiscard]] admin_answer actors();
+  [[nodiscard]] admin_answer log_level(std::string_view method, const parameters& given);
+  [[nodiscard]] admin_answer queue(std::string_view method, const std::string& rest, const parameters& given);
+  [[nodiscard]] admin_answer ask(console_request request);
+  [[nodiscard]] std::string why_not_ready() const;
+
+  relay_context& context_;
+  caf::actor supervisor_;
+};
+
+} // namespace hedwig

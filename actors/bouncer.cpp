@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/bouncer.hpp"
+
+#include "runtime/mail/dsn.hpp"
+#include "runtime/mail/header.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace hedwig {
+
+namespace {
+
+std::string header_of(const rope& body) {
+  auto block = mail::header_block::parse(body);
+  if (!block)
+    return {};
+  std::string text;
+  for (auto& field : block->fields())
+    text.append(field.name.data(), field.size);
+  return text;
+}
+
+/// "mx.example.com[192.0.2.1]:25" → name and address.
+std::pair<std::string, std::string> split_remote(const std::string& remote) {
+  auto open = remote.find('[');
+  if (open == std::string::npos)
+    return {remote, {}};
+  auto close = remote.find(']', open);
+  return {remote.substr(0, open), close == std::string::npos ? "" : remote.substr(open + 1, close - open - 1)};
+}
+
+mail::dsn_recipient describe(const report_failure& request, std::uint32_t index, const queue::retry_policy& retry) {
+  auto& known = request.message->envelope.recipients[index];
+  auto& state = request.state->recipients[index];
+  auto [host, ip] = split_remote(state.remote);
+  mail::dsn_recipient made{.final_recipient = known.address,
+                           .original_recipient = known.original_address,
+                           .status = state.last_reply.status,
+                           .remote_mta = std::move(host),
+                           .remote_ip = std::move(ip),
+                           .reply_code = state.last_reply.code,
+                           .text = state.last_reply.text,
+                           .last_attempt = {},
+                           .will_retry_until = {},
+                           .attempts = state.attempts};
+  if (state.status == queue::recipient_status::expired && made.status.starts_with('4'))
+    made.status = "4.4.7"; // RFC 3463: delivery time expired
+  if (state.last_attempt != wall_time{})
+    made.last_attempt = state.last_attempt;
+  if (request.delay)
+    made.will_retry_until = queue::expiry(retry, request.state->first_queued);
+  return made;
+}
+
+} // namespace
+
+caf::behavior bouncer::make_behavior() {
+  set_state("ready");
+  return {[this](const report_failure& request) { on_report(request); },
+          [this](const body_loaded& loaded) { on_body(loaded); },
+          [this](const rewire& fresh) { handles_ = fresh.handles; }};
+}
+
+void bouncer::on_report(const report_failure& request) {
+  if (request.message->body) {
+    notify(request, &*request.message->body);
+    return;
+  }
+  loading_.insert_or_assign(request.message->id, request);
+  send(handles_->spooler, load_body{request.message->id, caf::actor_cast<caf::actor>(this)});
+}
+
+void bouncer::on_body(const body_loaded& loaded) {
+  auto found = loading_.extract(loaded.id);
+  if (!found.empty())
+    notify(found.mapped(), loaded.body.get()); // without the header where it cannot be read
+}
+
+void bouncer::notify(const report_failure& request, const rope* body) {
+  auto policy = relay().policy();
+  auto now = relay().time.wall();
+  auto header = body == nullptr ? std::string{} : header_of(*body);
+  queue::message made;
+  made.id = message_id::make(now, relay().next_random());
+  mail::dsn_report report{.kind = request.delay ? mail::dsn_kind::delay : mail::dsn_kind::failure,
+                          .reporting_mta = policy->settings.server.hostname,
+                          .sender = request.message->envelope.reverse_path,
+                          .envelope_id = request.message->envelope.envelope_id,
+                          .unique = made.id.text(),
+                          .now = now,
+                          .arrival = request.message->received.time,
+                          .queue_id = request.message->id.text(),
+                          .recipients = {},
+                          .original_headers = header};
+  for (auto index : request.recipients)
+    report.recipients.push_back(describe(request, index, policy->retry));
+  auto dsn = mail::make_dsn(report);
+
+  made.envelope.recipients.push_back({report.sender, {}, 0});
+  made.envelope.body = dsn.is_8bit ? queue::body_type::eight_bit_mime : queue::body_type::seven_bit;
+  made.envelope.smtputf8 = dsn.needs_smtputf8;
+  made.received.time = now;
+  made.from_domains = {policy->settings.server.hostname};
+  made.subject = "delivery status notification";
+  made.size = dsn.text.size();
+  rope text;
+  text.append_copy(dsn.text);
+  made.body = std::move(text);
+  relay().counts.notifications(request.delay ? "delayed" : "failed").add();
+  telemetry::log(telemetry::level::info, telemetry::component::bouncer,
+                 {"message.notified", "a delivery status notification goes to the sender"},
+                 {{"id", report.queue_id},
+                  {"notification", report.unique},
+                  {"to", report.sender},
+                  {"kind", request.delay ? "delayed" : "failed"},
+                  {"recipients", request.recipients.size()}});
+  send(handles_->spooler, store_message{.message = std::make_shared<const queue::message>(std::move(made)),
+                                        .quarantine = false,
+                                        .reply_to = {},
+                                        .token = 0,
+                                        .about = request.message});
+}
+
+} // namespace hedwig

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/dispatcher.hpp"
+
+#include "actors/destination.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace hedwig {
+
+using telemetry::component;
+using telemetry::level;
+
+namespace {
+
+/// A way found without a TTL of its own (address literals), and one that was not found: asked again after this.
+constexpr auto way_ttl_default = std::chrono::seconds{300};
+constexpr auto failure_ttl = std::chrono::seconds{30};
+/// Domains remembered of one destination; a smart host has any number of them, and then all count as its.
+constexpr std::size_t domains_noted_max = 10'000;
+constexpr auto way_ttl_max = std::chrono::seconds{86'400};
+
+queue::outcome outcome_of(std::uint32_t recipient, const dns::no_route& why) {
+  return {.recipient = recipient,
+          .kind = why.permanent ? queue::outcome_kind::failed : queue::outcome_kind::deferred,
+          .reply = {0, why.status, why.text},
+          .remote = {}};
+}
+
+} // namespace
+
+caf::behavior dispatcher::make_behavior() {
+  set_state("ready");
+  set_down_handler([this](const caf::down_msg& down) { on_down(down); });
+  return {[this](dispatch& request) { on_dispatch(request); },
+          [this](const mail_hosts_found& found) { on_hosts(found); },
+          [this](const body_loaded& loaded) { on_body(loaded); },
+          [this](const destination_idle& which) { on_idle(which); },
+          [this](const rewire& fresh) { handles_ = fresh.handles; },
+          [this](drain) {
+            for (auto& [key, pool] : pools_)
+              send(pool.actor, drain{});
+          }};
+}
+
+void dispatcher::on_dispatch(dispatch& request) {
+  auto policy = relay().policy();
+  if (policy != policy_) {
+    policy_ = std::move(policy); // routes may have changed, and sites with them
+    route_sites_.clear();
+    ways_.clear();
+  }
+  for (auto& work : request.works)
+    begin(std::move(work));
+}
+
+void dispatcher::begin(delivery_work work) {
+  auto number = ++last_work_;
+  pending_work pending{std::move(work), 0};
+  std::set<std::string> missing;
+  for (auto index : pending.work.recipients) {
+    auto domain = queue::domain_of(pending.work.message->envelope.recipients[index].address);
+    if (find_way(domain) == nullptr)
+      missing.insert(std::move(domain));
+  }
+  if (missing.empty()) {
+    forward(std::move(pending.work));
+    return;
+  }
+  pending.lookups = missing.size();
+  waiting_.emplace(number, std::move(pending));
+  for (auto& domain : missing)
+    look_up(domain, number);
+}
+
+// ---- ways ------------------------------------------------------------------------------------------------------------
+
+const dispatcher::way* dispatcher::find_way(const std::string& domain) {
+  auto now = relay().time.steady();
+  if (auto known = ways_.find(domain); known != ways_.end() && known->second.until > now)
+    return &known->second.to;
+  auto& route = policy_->routes.find(domain);
+  if (!route.by_mx()) {
+    remember(domain, {way_by_route(route), now + way_ttl_max});
+    return &ways_[domain].to;
+  }
+  if (!dns::is_literal(domain))
+    return nullptr;
+  auto found = dns::route_by_literal(domain);
+  remember(domain, {!found ? way{std::unexpected{found.error()}}
+                           : way{std::make_shared<const site>(site{.key = "mx:" + found->site,
+                                                                   .hosts = {{found->hosts[0].name, policy_->settings.outbound.port}},
+                                                                   .tls = route.tls})},
+                    now + way_ttl_default});
+  return &ways_[domain].to;
+}
+
+dispatcher::way dispatcher::way_by_route(const queue::route& route) {
+  auto& made = route_sites_[&route];
+  if (!made) {
+    site fresh{.key = "route:", .hosts = route.to, .tls = route.tls, .found_by_dns = false};
+    for (auto& hop : route.to)
+      fresh.key += (fresh.key.ends_with(':') ? "" : ",") + hop.text();
+    made = std::make_shared<const site>(std::move(fresh));
+  }
+  return made;
+}
+
+dispatcher::way dispatcher::way_by_hosts(const std::string& domain, const dns::mx_answer& answer,
+                                         std::chrono::seconds& ttl) {
+  auto random = [this](std::uint64_t bound) { return relay().next_random() % bound; };
+  auto found = dns::route_by_mx(domain, answer, policy_->own_names, random);
+  if (!found) {
+    ttl = failure_ttl;
+    return std::unexpected{found.error()};
+  }
+  ttl = std::clamp(found->ttl, std::chrono::seconds{1}, way_ttl_max);
+  auto& route = policy_->routes.find(domain);
+  site fresh{.key = "mx:" + found->site, .hosts = {}, .tls = route.tls};
+  for (auto& host : found->hosts)
+    fresh.hosts.push_back({host.name, policy_->settings.outbound.port});
+  return std::make_shared<const site>(std::move(fresh));
+}
+
+void dispatcher::remember(const std::string& domain, known_way found) {
+  if (ways_.size() >= policy_->settings.dns.cache_entries)
+    ways_.erase(ways_.begin());
+  ways_.insert_or_assign(domain, std::move(found));
+}
+
+void dispatcher::look_up(const std::string& domain, std::uint64_t work) {
+  auto& askers = lookups_[domain];
+  askers.push_back(work);
+  if (askers.size() > 1)
+    return;
+  auto self = caf::actor_cast<caf::actor>(this);
+  relay().resolver->mx(domain, [self, domain](dns::mx_answer answer) {
+    caf::anon_send(self, mail_hosts_found{domain, std::make_shared<const dns::mx_answer>(std::move(answer))});
+  });
+}
+
+void dispatcher::on_hosts(const mail_hosts_found& found) {
+  relay().counts.lookups("mx", dns::to_string_view(found.answer->status)).add();
+  auto ttl = failure_ttl;
+  auto to = way_by_hosts(found.domain, *found.answer, ttl);
+  remember(found.domain, {std::move(to), relay().time.steady() + ttl});
+  auto askers = lookups_.extract(found.domain);
+  if (askers.empty())
+    return;
+  for (auto number : askers.mapped()) {
+    auto pending = waiting_.find(number);
+    if (pending == waiting_.end() || --pending->second.lookups > 0)
+      continue;
+    auto work = std::move(pending->second.work);
+    waiting_.erase(pending);
+    forward(std::move(work));
+  }
+}
+
+// ---- passing on ------------------------------------------------------------------------------------------------------
+
+void dispatcher::forward(delivery_work work) {
+  if (work.message->body) {
+    submit(std::move(work));
+    return;
+  }
+  auto id = work.message->id;
+  loading_.insert_or_assign(id, std::move(work));
+  send(handles_->spooler, load_body{id, caf::actor_cast<caf::actor>(this)});
+}
+
+void dispatcher::on_body(const body_loaded& loaded) {
+  auto found = loading_.extract(loaded.id);
+  if (found.empty())
+    return;
+  auto& work = found.mapped();
+  if (!loaded.body) {
+    attempt_outcome failed{loaded.id, {}};
+    for (auto index : work.recipients)
+      failed.outcomes.push_back({index, queue::outcome_kind::deferred, {0, "4.3.0", "its body could not be read from the spool"}, {}});
+    send(handles_->spooler, std::move(failed));
+    return;
+  }
+  work.message = queue::with_body(*work.message, *loaded.body);
+  submit(std::move(work));
+}
+
+void dispatcher::submit(delivery_work work) {
+  std::vector<queue::outcome> unroutable;
+  auto parts = divide(work, unroutable);
+  if (!unroutable.empty())
+    send(handles_->spooler, attempt_outcome{work.message->id, std::move(unroutable)});
+  if (parts.empty())
+    return;
+  auto& message = *work.message;
+  if (!handles_->signers.empty() &&
+      policy_->signer.applies(message.from_domains, queue::domain_of(message.envelope.reverse_path))) {
+    send(handles_->signers[next_signer_++ % handles_->signers.size()], sign_work{std::move(parts)});
+    return;
+  }
+  for (auto& part : parts)
+    send(part.destination, deliver{std::move(part.job)});
+}
+
+std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::vector<queue::outcome>& unroutable) {
+  std::vector<sign_work::part> parts;
+  auto limit = policy_->settings.outbound.max_recipients;
+  std::unordered_map<std::string_view, std::size_t> open; // by site key: the part that still has room
+  for (auto index : work.recipients) {
+    auto domain = queue::domain_of(work.message->envelope.recipients[index].address);
+    auto* to = find_way(domain);
+    if (to == nullptr) { // forgotten since it was found: more domains than the cache holds
+      unroutable.push_back({index, queue::outcome_kind::returned, {}, {}});
+      continue;
+    }
+    if (!*to) {
+      unroutable.push_back(outcome_of(index, to->error()));
+      continue;
+    }
+    auto& destination = **to;
+    auto known = open.find(destination->key);
+    if (known == open.end() || parts[known->second].job.recipients.size() >= limit) {
+      auto& pool = pool_for(destination);
+      note_domain(pool, domain);
+      parts.push_back({pool.actor, {work.message, {}, {}, destination}});
+      known = open.insert_or_assign(parts.back().job.destination->key, parts.size() - 1).first;
+    } else {
+      note_domain(pools_[destination->key], domain);
+    }
+    parts[known->second].job.recipients.push_back(index);
+  }
+  return parts;
+}
+
+void dispatcher::note_domain(pool& to, const std::string& domain) {
+  if (to.domains && to.domains->insert(domain).second && to.domains->size() > domains_noted_max)
+    to.domains.reset(); // all
+}
+
+dispatcher::pool& dispatcher::pool_for(const site_ptr& to) {
+  auto [found, fresh] = pools_.try_emplace(to->key);
+  auto& pool = found->second;
+  if (fresh) {
+    pool.actor = spawn<destination, caf::monitored>(relay(), child(to->key), to, handles_->spooler,
+                                                    caf::actor_cast<caf::actor>(this));
+    pool.domains = std::make_shared<std::set<std::string>>();
+    pool_keys_[pool.actor->address()] = to->key;
+    relay().counts.destinations.set(static_cast<std::int64_t>(pools_.size()));
+  }
+  return pool;
+}
+
+void dispatcher::on_idle(const destination_idle& which) {
+  auto found = pools_.extract(which.key);
+  if (found.empty())
+    return;
+  relay().counts.destinations.set(static_cast<std::int64_t>(pools_.size()));
+  pool_keys_.erase(found.mapped().actor->address());
+  send(found.mapped().actor, release{});
+}
+
+void dispatcher::on_down(const caf::down_msg& down) {
+  auto known = pool_keys_.find(down.source);
+  if (known == pool_keys_.end())
+    return;
+  auto key = known->second;
+  pool_keys_.erase(known);
+  auto found = pools_.extract(key);
+  relay().counts.restarts("destination").add();
+  telemetry::log(level::error, component::dispatcher,
+                 {"destination.lost", "a destination ended by a failure; its messages are tried again"}, {{"destination", key}});
+  if (!found.empty())
+    send(handles_->spooler, attempts_lost{found.mapped().domains});
+}
+
+} // namespace hedwig

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/observed_actor.hpp"
+#include "runtime/dns/mx_rules.hpp"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace hedwig {
+
+/// Turns a message into work for each destination: finds the way of every recipient (routes, then MX), loads the body
+/// where it is not in memory, has the message signed once and passes it to the destinations. Parent of the destinations.
+class dispatcher final : public observed_actor {
+public:
+  dispatcher(caf::actor_config& config, relay_context& context, const actor_place& place)
+    : observed_actor{config, context, "dispatcher", place} {}
+
+private:
+  /// A way to a domain, or why there is none.
+  using way = std::expected<site_ptr, dns::no_route>;
+  struct known_way {
+    way to;
+    steady_time until{};
+  };
+  /// A message some of whose domains are being looked up, or whose body is being loaded.
+  struct pending_work {
+    delivery_work work;
+    std::size_t lookups = 0;
+  };
+  struct pool {
+    caf::actor actor;
+    std::shared_ptr<std::set<std::string>> domains; ///< served by it, for the case that it dies; null: any
+  };
+
+  caf::behavior make_behavior() override;
+  void on_exit() override { handles_.reset(); }
+  void on_dispatch(dispatch& request);
+  void on_hosts(const mail_hosts_found& found);
+  void on_body(const body_loaded& loaded);
+  void on_idle(const destination_idle& which);
+  void on_down(const caf::down_msg& down);
+
+  void begin(delivery_work work);
+  [[nodiscard]] const way* find_way(const std::string& domain);
+  [[nodiscard]] way way_by_route(const queue::route& route);
+  [[nodiscard]] way way_by_hosts(const std::string& domain, const dns::mx_answer& answer, std::chrono::seconds& ttl);
+  void look_up(const std::string& domain, std::uint64_t work);
+  void remember(const std::string& domain, known_way found);
+  void forward(delivery_work work);
+  void submit(delivery_work work);
+  [[nodiscard]] std::vector<sign_work::part> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
+  pool& pool_for(const site_ptr& to);
+  static void note_domain(pool& to, const std::string& domain);
+
+  std::shared_ptr<const wiring> handles_;
+  std::unordered_map<std::string, known_way> ways_; ///< by domain; at most dns.cache_entries
+  std::unordered_map<const queue::route*, site_ptr> route_sites_; ///< of the policy in force
+  std::shared_ptr<const relay_policy> policy_;
+  std::unordered_map<std::uint64_t, pending_work> waiting_; ///< bounded by the active messages
+  std::unordered_map<std::string, std::vector<std::uint64_t>> lookups_; ///< who waits for a domain
+  std::unordered_map<message_id, delivery_work> loading_;
+  std::unordered_map<std::string, pool> pools_;
+  std::map<caf::actor_addr, std::string> pool_keys_;
+  std::uint64_t last_work_ = 0;
+  std::size_t next_signer_ = 0;
+};
+
+} // namespace hedwig

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/filter_chain.hpp"
+
+#include "runtime/mail/header.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace hedwig {
+
+using plugin::hook;
+using plugin::verdict;
+using plugin::verdict_action;
+
+void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_view view,
+                        std::shared_ptr<plugin::completion_sink> sink) {
+  sink_ = std::move(sink);
+  for (auto& filter : plugins.filters)
+    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(view), false});
+}
+
+std::optional<verdict> filter_chain::connect(const plugin::filter_session_view& view) {
+  return begin({hook::connect, [view](auto& session, auto reply) { return session.on_connect(view, reply); }});
+}
+
+std::optional<verdict> filter_chain::helo(const plugin::filter_session_view& view) {
+  return begin({hook::helo, [view](auto& session, auto reply) { return session.on_helo(view, reply); }});
+}
+
+std::optional<verdict> filter_chain::auth(const plugin::filter_session_view& view) {
+  return begin({hook::auth, [view](auto& session, auto reply) { return session.on_auth(view, reply); }});
+}
+
+std::optional<verdict> filter_chain::mail(const plugin::filter_address& sender) {
+  return begin({hook::mail, [sender](auto& session, auto reply) { return session.on_mail(sender, reply); }});
+}
+
+std::optional<verdict> filter_chain::recipient(const plugin::filter_address& recipient) {
+  return begin({hook::recipient, [recipient](auto& session, auto reply) { return session.on_recipient(recipient, reply); }});
+}
+
+std::optional<verdict> filter_chain::message(const plugin::filter_message& message, const rope& content) {
+  stages_.clear();
+  if (wanted(hook::header))
+    add_header_stages(content);
+  if (wanted(hook::body))
+    for (auto& part : content.parts())
+      stages_.push_back({hook::body, [part](auto& session, auto reply) { return session.on_body(part, reply); }});
+  stages_.push_back({hook::end, [message](auto& session, auto reply) { return session.on_end(message, reply); }});
+  stage_ = member_ = 0;
+  return run();
+}
+
+void filter_chain::add_header_stages(const rope& content) {
+  auto block = mail::header_block::parse(content);
+  if (!block)
+    return; // refused elsewhere for the same reason
+  std::uint32_t index = 0;
+  for (auto& field : block->fields()) {
+    plugin::filter_header shown{++index, std::string{field.name}, mail::unfold(field.value),
+                                std::string{field.name.data(), field.size}};
+    stages_.push_back({hook::header, [shown](auto& session, auto reply) { return session.on_header(shown, reply); }});
+  }
+}
+
+bool filter_chain::wanted(hook which) const noexcept {
+  return std::ranges::any_of(members_, [&](auto& one) { return one.provider->wants(which); });
+}
+
+std::optional<verdict> filter_chain::begin(stage only) {
+  if (!wanted(only.which))
+    return verdict{};
+  stages_.clear();
+  stages_.push_back(std::move(only));
+  stage_ = member_ = 0;
+  return run();
+}
+
+std::optional<verdict> filter_chain::run() {
+  for (; stage_ < stages_.size(); ++stage_, member_ = 0) {
+    for (; member_ < members_.size(); ++member_) {
+      auto& now = members_[member_];
+      if (now.satisfied || !now.provider->wants(stages_[stage_].which))
+        continue;
+      auto answer = stages_[stage_].ask(*now.session, {sink_, ++tag_, {}});
+      if (!answer)
+        return std::nullopt;
+      if (auto last = judge(now, std::move(*answer)))
+        return last;
+    }
+  }
+  return std::exchange(gathered_, {});
+}
+
+std::optional<verdict> filter_chain::answered(plugin::completion& done) {
+  if (done.tag != tag_ || stage_ >= stages_.size() || member_ >= members_.size())
+    return std::nullopt;
+  auto answer = done.value ? result<verdict>{std::move(plugin::as<verdict>(*done.value))}
+                           : result<verdict>{std::unexpected{std::move(done.value.error())}};
+  if (auto last = judge(members_[member_], std::move(answer)))
+    return last;
+  ++member_;
+  return run();
+}
+
+std::optional<verdict> filter_chain::judge(member& of, result<verdict> answer) {
+  if (!answer)
+    return on_failure(of, answer.error());
+  std::ranges::move(answer->edits, std::back_inserter(gathered_.edits));
+  switch (answer->action) {
+  case verdict_action::proceed:
+    return std::nullopt;
+  case verdict_action::accept:
+    of.satisfied = true;
+    return std::nullopt;
+  case verdict_action::quarantine:
+    gathered_.action = verdict_action::quarantine;
+    gathered_.text = std::move(answer->text);
+    return std::nullopt;
+  default:
+    stage_ = stages_.size();
+    gathered_ = {};
+    return std::move(*answer);
+  }
+}
+
+std::optional<verdict> filter_chain::on_failure(const member& of, const error& why) const {
+  auto name = of.provider->owner()->name();
+  telemetry::log(telemetry::level::warn, telemetry::component::filter,
+                 {"filter.failed", "a filter gave no usable answer; its on_failure decides"},
+                 {{"filter", name}, {"error", why.text()}});
+  switch (of.on_failure) {
+  case config::failure_action::proceed:
+    return std::nullopt;
+  case config::failure_action::reject:
+    return verdict{verdict_action::reject, 554, "5.3.0", "Message content could not be checked", {}};
+  default:
+    return verdict{verdict_action::tempfail, 451, "4.3.0", "Try again later", {}};
+  }
+}
+
+void filter_chain::reset() {
+  gathered_ = {};
+  stages_.clear();
+  stage_ = member_ = 0;
+  ++tag_; // an answer still under way is stale
+  for (auto& one : members_) {
+    one.satisfied = false;
+    one.session->on_reset();
+  }
+}
+
+} // namespace hedwig

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/context.hpp"
+#include "runtime/base/buffer.hpp"
+#include "runtime/plugin/filter_provider.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace hedwig {
+
+/// The filters of one session, asked in the operator's order. A member of its session, on the same thread: a filter that
+/// answers at once costs no hop, and a relay without filters nothing at all. One stage at a time; each gives its verdict
+/// at once or, after nothing was returned, through answered().
+class filter_chain {
+public:
+  /// `sink` brings what comes later back to the session.
+  void open(const relay_plugins& plugins, plugin::filter_session_view view,
+            std::shared_ptr<plugin::completion_sink> sink);
+  [[nodiscard]] bool empty() const noexcept { return members_.empty(); }
+
+  [[nodiscard]] std::optional<plugin::verdict> connect(const plugin::filter_session_view& view);
+  [[nodiscard]] std::optional<plugin::verdict> helo(const plugin::filter_session_view& view);
+  [[nodiscard]] std::optional<plugin::verdict> auth(const plugin::filter_session_view& view);
+  [[nodiscard]] std::optional<plugin::verdict> mail(const plugin::filter_address& sender);
+  [[nodiscard]] std::optional<plugin::verdict> recipient(const plugin::filter_address& recipient);
+  /// Header fields, body and end. The verdict carries the edits of all filters, in order; they are applied together.
+  [[nodiscard]] std::optional<plugin::verdict> message(const plugin::filter_message& message, const rope& content);
+
+  /// Goes on with an answer that came later; a stale one changes nothing.
+  [[nodiscard]] std::optional<plugin::verdict> answered(plugin::completion& done);
+  /// The transaction is over, however it ended.
+  void reset();
+
+private:
+  struct member {
+    std::shared_ptr<plugin::filter_provider> provider;
+    config::failure_action on_failure;
+    std::unique_ptr<plugin::filter_session> session;
+    bool satisfied = false; ///< said ACCEPT: not asked again about this message
+  };
+  struct stage {
+    plugin::hook which;
+    std::function<plugin::hook_answer(plugin::filter_session&, plugin::reply_to)> ask;
+  };
+
+  [[nodiscard]] bool wanted(plugin::hook which) const noexcept;
+  void add_header_stages(const rope& content);
+  [[nodiscard]] std::optional<plugin::verdict> begin(stage only);
+  [[nodiscard]] std::optional<plugin::verdict> run();
+  /// The verdict that ends the chain, if this answer does.
+  [[nodiscard]] std::optional<plugin::verdict> judge(member& of, result<plugin::verdict> answer);
+  [[nodiscard]] std::optional<plugin::verdict> on_failure(const member& of, const error& why) const;
+
+  std::vector<member> members_;
+  std::shared_ptr<plugin::completion_sink> sink_;
+  std::vector<stage> stages_;
+  std::size_t stage_ = 0;
+  std::size_t member_ = 0;
+  std::uint64_t tag_ = 0;
+  plugin::verdict gathered_; ///< edits so far, and quarantine once someone asked for it
+};
+
+} // namespace hedwig

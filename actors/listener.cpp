@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/listener.hpp"
+
+#include "actors/session.hpp"
+#include "runtime/smtp/reply.hpp"
+#include "runtime/telemetry/log.hpp"
+
+namespace hedwig {
+
+using telemetry::component;
+using telemetry::level;
+
+listener::listener(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
+                   listener_place where)
+  : pinned_actor{config, context, unit, "listener", place}, place_{std::move(where)} {}
+
+caf::behavior listener::begin() {
+  open();
+  return {[this](const rewire& fresh) { place_.handles = fresh.handles; }};
+}
+
+void listener::open() {
+  auto policy = relay().policy();
+  auto& settings = policy->settings.server.listeners.at(place_.index);
+  name_ = settings.name;
+  auto at = net::address::parse_ip(settings.addr.host, settings.addr.port);
+  auto opened = !at ? result<std::unique_ptr<net::acceptor>>{std::unexpected{at.error()}}
+                : place_.inherited ? loop().adopt_listener(*place_.inherited, {}, *this)
+                                   : loop().listen(*at, {}, *this);
+  if (!opened) {
+    telemetry::log(level::error, component::listener,
+                   {"listener.failed", "cannot listen; check that nothing else uses the address and that it is ours"},
+                   {{"listener", name_}, {"error", opened.error().text()}});
+    throw std::runtime_error{opened.error().text()};
+  }
+  acceptor_ = std::move(*opened);
+  set_state("listening");
+  telemetry::log(level::info, component::listener, {"listener.open", "listening"},
+                 {{"listener", name_}, {"address", acceptor_->local().text()}});
+  send(place_.owner, listener_open{place_.index});
+}
+
+void listener::on_connection(std::unique_ptr<net::connection> accepted) {
+  on_loop([&] { admit(std::move(accepted)); });
+}
+
+void listener::admit(std::unique_ptr<net::connection> accepted) {
+  auto policy = relay().policy();
+  relay().counts.connections_accepted(name_).add();
+  if (relay().sessions_open.load(std::memory_order_relaxed) >= policy->settings.server.max_connections) {
+    relay().counts.connections_refused(name_, "max_connections").add();
+    accepted->refuse(smtp::to_wire(smtp::replies::too_many_connections));
+    return;
+  }
+  relay().sessions_open.fetch_add(1, std::memory_order_relaxed);
+  auto label = accepted->peer().text();
+  session_arrival arrival{.connection = std::move(accepted),
+                          .policy = policy,
+                          .listener = place_.index,
+                          .handles = place_.handles};
+  spawn_pinned<session>(system(), relay().next_unit(), relay(), child(std::move(label)), std::move(arrival));
+}
+
+void listener::on_exhausted(const error& why) {
+  relay().counts.connections_refused(name_, "descriptors").add();
+  telemetry::log(level::warn, component::listener,
+                 {"listener.exhausted", "no descriptor or memory for a connection; accepting rests for a moment: raise "
+                                        "LimitNOFILE or lower server.max_connections"},
+                 {{"listener", name_}, {"error", why.text()}});
+}
+
+void listener::drain() {
+  set_state("closed");
+  acceptor_.reset();
+}
+
+void listener::end() {
+  acceptor_.reset();
+  place_ = {};
+}
+
+} // namespace hedwig

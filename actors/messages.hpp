@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "runtime/base/buffer.hpp"
+#include "runtime/base/error.hpp"
+#include "runtime/base/message_id.hpp"
+#include "runtime/dns/resolver.hpp"
+#include "runtime/plugin/completion.hpp"
+#include "runtime/queue/message.hpp"
+#include "runtime/queue/record.hpp"
+#include "runtime/queue/route.hpp"
+#include "runtime/smtp/outcome.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+// The whole conversation of the relay, in the order in which a message goes round:
+//
+//   session ─▶ authenticator ─▶ session
+//   session ─▶ spooler ─▶ session                     store_message, message_stored
+//   spooler, retry timer ─▶ dispatcher                dispatch
+//   DNS ─▶ dispatcher, delivery                       mail_hosts_found, addresses_found
+//   dispatcher ─▶ spooler ─▶ dispatcher               load_body, body_loaded
+//   dispatcher ─▶ signer ─▶ destination               sign_work, deliver
+//   destination ─▶ delivery ─▶ destination            deliver, delivery_status, job_returned
+//   delivery, destination, dispatcher ─▶ spooler      attempt_outcome
+//   spooler ─▶ bouncer ─▶ spooler                     report_failure, store_message
+//   spooler ─▶ retry timer ─▶ spooler                 due_at, claim_due, claimed
+//
+// All of them stay inside one process: bodies and handles are shared, never serialised.
+namespace hedwig {
+
+/// Handles that are renewed when an actor is restarted; the supervisor sends them to all who use them.
+struct wiring {
+  caf::actor spooler;
+  caf::actor dispatcher;
+  caf::actor authenticator;
+  caf::actor bouncer;
+  caf::actor retry_timer;
+  std::vector<caf::actor> signers;
+};
+/// supervisor ─▶ everybody
+struct rewire {
+  std::shared_ptr<const wiring> handles;
+};
+
+/// plugin host ─▶ the actor that made the calls: all answers of one completion.
+struct plugin_answers {
+  std::vector<plugin::completion> done;
+};
+
+// ---- receiving -------------------------------------------------------------------------------------------------------
+
+/// session ─▶ authenticator
+struct authenticate {
+  plugin::auth_request request;
+  caf::actor reply_to;
+  std::uint64_t token = 0; ///< comes back; the session may have gone on
+};
+/// authenticator ─▶ session
+struct authenticated {
+  std::uint64_t token = 0;
+  hedwig_status status = HEDWIG_E_INTERNAL; ///< HEDWIG_OK with an identity, HEDWIG_E_DENIED, or temporary
+  std::string identity;
+  std::vector<std::string> senders; ///< allowed reverse-paths; none: any
+};
+
+/// session ─▶ spooler; bouncer ─▶ spooler. Answered by exactly one message_stored.
+struct store_message {
+  queue::message_ptr message; ///< with its body
+  bool quarantine = false;    ///< kept, not delivered
+  caf::actor reply_to;        ///< may be null
+  std::uint64_t token = 0;
+  /// Of a delivery status notification: the message it reports on, which is settled once this one is durable.
+  std::shared_ptr<const queue::message> about;
+};
+/// spooler ─▶ session. HEDWIG_OK: the message would survive a power cut.
+struct message_stored {
+  std::uint64_t token = 0;
+  message_id id;
+  hedwig_status status = HEDWIG_E_INTERNAL;
+};
+
+// ---- delivering ------------------------------------------------------------------------------------------------------
+
+/// One message and those of its recipients that are to be tried now.
+struct delivery_work {
+  queue::message_ptr message; ///< its body may not be loaded
+  std::vector<std::uint32_t> recipients;
+};
+/// spooler ─▶ dispatcher; retry timer ─▶ dispatcher
+struct dispatch {
+  std::vector<delivery_work> works;
+};
+
+/// resolver's thread ─▶ dispatcher
+struct mail_hosts_found {
+  std::string domain;
+  std::shared_ptr<const dns::mx_answer> answer;
+};
+/// resolver's thread ─▶ delivery
+struct addresses_found {
+  std::uint64_t token = 0; ///< of the look-up; a late one is ignored
+  std::shared_ptr<const dns::address_answer> answer;
+};
+
+/// dispatcher ─▶ spooler
+struct load_body {
+  message_id id;
+  caf::actor reply_to;
+};
+/// spooler ─▶ dispatcher; null when the message is gone or its body unreadable
+struct body_loaded {
+  message_id id;
+  std::shared_ptr<const rope> body;
+};
+
+/// Where a transaction goes: hosts in the order to try them. Immutable and shared.
+struct site {
+  std::string key; ///< names the destination: equal keys share a pool
+  std::vector<queue::next_hop> hosts;
+  queue::tls_mode tls = queue::tls_mode::opportunistic;
+  bool found_by_dns = true; ///< addresses are subject to the policy on private ones
+};
+using site_ptr = std::shared_ptr<const site>;
+
+/// Some recipients of one message that go to one destination in one transaction.
+struct delivery_job {
+  queue::message_ptr message; ///< with its body
+  std::vector<std::uint32_t> recipients;
+  slice signature; ///< DKIM-Signature fields to put in front; may be empty
+  site_ptr destination;
+};
+/// dispatcher ─▶ signer
+struct sign_work {
+  struct part {
+    caf::actor destination;
+    delivery_job job;
+  };
+  std::vector<part> parts; ///< all of one message
+};
+/// signer, dispatcher ─▶ destination; destination ─▶ delivery
+struct deliver {
+  delivery_job job;
+};
+
+/// delivery ─▶ destination
+struct delivery_status {
+  enum class kind : std::uint8_t {
+    ready,  ///< takes a job
+    failed, ///< no host could be used: `cause` holds for what waits; takes no job any more
+    ended   ///< the connection is over; takes no job any more
+  };
+  kind what = kind::ready;
+  std::uint64_t connection = 0; ///< the destination's own number for it
+  smtp::verdict cause;
+  std::string remote; ///< the host that was asked last
+};
+/// delivery ─▶ destination: it came too late, the connection had ended.
+struct job_returned {
+  delivery_job job;
+};
+/// destination ─▶ delivery, dispatcher ─▶ destination: no more work will come; finish and end.
+struct release {};
+/// destination ─▶ dispatcher: nothing to do for a while; answered by release.
+struct destination_idle {
+  std::string key;
+};
+
+/// delivery, destination, dispatcher ─▶ spooler: how an attempt ended for some recipients. Each recipient of each
+/// dispatched work is named by exactly one of these.
+struct attempt_outcome {
+  message_id id;
+  std::vector<queue::outcome> outcomes;
+};
+
+/// supervisor, dispatcher ─▶ spooler: an actor died with attempts in its hands; recipients of these domains that are in
+/// flight go back to waiting.
+struct attempts_lost {
+  std::shared_ptr<const std::set<std::string>> domains; ///< null: all
+};
+
+// ---- retrying and giving up ------------------------------------------------------------------------------------------
+
+/// spooler ─▶ retry timer: something is due then, or there is room again for what is due already.
+struct due_at {
+  wall_time when{};
+};
+/// retry timer ─▶ spooler
+struct claim_due {
+  wall_time before{};
+  std::uint32_t limit = 0;
+};
+/// spooler ─▶ retry timer
+struct claimed {
+  std::vector<delivery_work> works;
+  wall_time next_due{};    ///< when to ask again; the clock's maximum when nothing waits
+  hedwig_status status = HEDWIG_OK;
+};
+
+/// spooler ─▶ bouncer
+struct report_failure {
+  queue::message_ptr message; ///< body perhaps not loaded
+  std::shared_ptr<const queue::record> state;
+  std::vector<std::uint32_t> recipients;
+  bool delay = false; ///< a warning that it takes longer, not the end
+};
+
+// ---- steering --------------------------------------------------------------------------------------------------------
+
+/// listener ─▶ supervisor
+struct listener_open {
+  std::size_t index = 0;
+};
+/// supervisor ─▶ all: begin nothing new, finish what is under way.
+struct drain {};
+/// admin ─▶ spooler
+struct resume_delivery {};
+
+/// A question of the console to one actor: `run` is executed by it, on its thread, with exclusive access to its state.
+/// The answer is JSON text.
+struct console_request {
+  std::string verb; ///< "queue.list", "queue.hold", ...
+  std::string argument;
+  std::uint32_t limit = 0;
+  std::string cursor;
+  std::function<void(std::string json, hedwig_status status)> answer; ///< called once, on any thread
+};
+
+} // namespace hedwig
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::rewire)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::plugin_answers)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::authenticate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::authenticated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::store_message)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::message_stored)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::dispatch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::mail_hosts_found)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::addresses_found)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::load_body)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::body_loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::sign_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::deliver)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::delivery_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::job_returned)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::release)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::destination_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::attempts_lost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::attempt_outcome)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::due_at)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::claim_due)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::claimed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::report_failure)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::drain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::listener_open)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::resume_delivery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::console_request)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/policy.hpp"
+
+#include "runtime/dkim/key.hpp"
+
+#include <algorithm>
+
+namespace hedwig {
+
+namespace {
+
+queue::tls_mode mode_of(config::outbound_tls tls) {
+  switch (tls) {
+  case config::outbound_tls::none:
+    return queue::tls_mode::none;
+  case config::outbound_tls::require:
+    return queue::tls_mode::require;
+  case config::outbound_tls::verify:
+    return queue::tls_mode::verify;
+  default:
+    return queue::tls_mode::opportunistic;
+  }
+}
+
+class policy_maker {
+public:
+  policy_maker(config::settings settings, wall_time now, policy_report& report) : now_{now}, report_{report} {
+    made_->settings = std::move(settings);
+  }
+
+  std::shared_ptr<const relay_policy> make() {
+    auto& settings = made_->settings;
+    make_routes();
+    make_retry();
+    make_signer();
+    for (auto& listener : settings.server.listeners)
+      made_->listeners.push_back(make_listener(listener));
+    made_->client_tls = client_context(net::tls_client_options::verify_mode::none);
+    made_->client_tls_verified = client_context(net::tls_client_options::verify_mode::name);
+    made_->own_names = {settings.server.hostname, settings.server.helo_hostname};
+    return report_.errors.empty() ? made_ : nullptr;
+  }
+
+private:
+  template <class T>
+  std::optional<T> take(result<T> value) {
+    if (value)
+      return std::move(*value);
+    report_.errors.push_back(std::move(value.error()));
+    return std::nullopt;
+  }
+
+  void make_routes() {
+    std::vector<queue::route> routes;
+    for (auto& one : made_->settings.routes) {
+      queue::route route{.domains = one.domains, .to = {}, .tls = mode_of(one.tls)};
+      for (auto& hop : one.to)
+        route.to.push_back({hop.host, hop.port});
+      routes.push_back(std::move(route));
+    }
+    // What no route names goes by MX, protected as [outbound] says.
+    routes.push_back({.domains = {"*"}, .to = {}, .tls = mode_of(made_->settings.outbound.tls)});
+    if (made_->settings.server.outbound_local)
+      for (auto& route : routes)
+        route.tls = queue::tls_mode::none;
+    if (auto table = take(queue::route_table::make(std::move(routes))))
+      made_->routes = std::move(*table);
+  }
+
+  void make_retry() {
+    auto& settings = made_->settings;
+    made_->retry = {.initial_delay = settings.retry.initial_delay,
+                    .max_delay = settings.retry.max_delay,
+                    .jitter = settings.retry.jitter,
+                    .expire_after = settings.retry.expire_after,
+                    .max_retries = settings.server.max_retries,
+                    .delay_warning = settings.dsn.delay_warning};
+  }
+
+  void make_signer() {
+    std::vector<dkim::signer_settings> all;
+    for (auto& one : made_->settings.server.dkim) {
+      auto key = take(dkim::signing_key::load(one.private_key, report_.warnings));
+      if (!key)
+        continue;
+      auto wanted = one.key_type == config::dkim_key_type::rsa ? dkim::key_type::rsa : dkim::key_type::ed25519;
+      if (key->type() != wanted) {
+        report_.errors.push_back({HEDWIG_E_CONFIG, "the key is of the other type: change server.dkim.key_type",
+                                  one.private_key, 0});
+        continue;
+      }
+      dkim::signer_settings made{
+          .domain = one.domain, .selector = one.selector, .key = std::move(*key), .applies_to = one.domains, .fields = one.headers};
+      made.expiry = one.expire_after ? std::chrono::duration_cast<std::chrono::seconds>(*one.expire_after)
+                                     : std::chrono::seconds{0};
+      all.push_back(std::move(made));
+    }
+    if (auto signer = take(dkim::signer::make(std::move(all))))
+      made_->signer = std::move(*signer);
+  }
+
+  listener_policy make_listener(const config::listener_settings& listener) {
+    auto& server = made_->settings.server;
+    listener_policy made;
+    if (listener.tls) {
+      if (auto context = take(net::tls_context::make_server(
+              {.certificate_file = listener.tls->cert_path, .key_file = listener.tls->key_path}, now_))) {
+        std::ranges::copy((*context)->warnings(), std::back_inserter(report_.warnings));
+        made.tls = std::move(*context);
+      }
+    }
+    auto protocol = std::make_shared<smtp::server_settings>();
+    protocol->hostname = server.hostname;
+    protocol->starttls = made.tls && listener.tls->mode == config::listener_tls::starttls;
+    protocol->auth_in_clear = listener.allow_auth_in_clear;
+    protocol->require_auth = listener.require_auth;
+    if (!server.auth.empty() || !made_->settings.auth.empty())
+      protocol->mechanisms = {"PLAIN", "LOGIN"};
+    auto& limits = protocol->limits;
+    limits.data.body_octets_max = server.max_message_size;
+    limits.recipients_max = server.max_recipients;
+    limits.bad_commands_max = server.max_errors;
+    limits.auth_failures_max = server.max_auth_failures;
+    made.protocol = std::move(protocol);
+    return made;
+  }
+
+  std::shared_ptr<const net::tls_context> client_context(net::tls_client_options::verify_mode verify) {
+    net::tls_client_options options;
+    options.verify = verify;
+    options.ca_file = made_->settings.outbound.ca_file;
+    return take(net::tls_context::make_client(options, now_)).value_or(nullptr);
+  }
+
+  wall_time now_;
+  policy_report& report_;
+  std::shared_ptr<relay_policy> made_ = std::make_shared<relay_policy>();
+};
+
+} // namespace
+
+std::shared_ptr<const relay_policy> make_policy(config::settings settings, wall_time now, policy_report& report) {
+  return policy_maker{std::move(settings), now, report}.make();
+}
+
+} // namespace hedwig

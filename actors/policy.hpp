@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "runtime/base/error.hpp"
+#include "runtime/config/settings.hpp"
+#include "runtime/dkim/signer.hpp"
+#include "runtime/net/tls.hpp"
+#include "runtime/queue/retry_schedule.hpp"
+#include "runtime/queue/route.hpp"
+#include "runtime/smtp/server_session.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hedwig {
+
+/// The rules of one listener, made from its settings.
+struct listener_policy {
+  std::shared_ptr<const smtp::server_settings> protocol;
+  std::shared_ptr<const net::tls_context> tls; ///< null: no certificate
+};
+
+/// The settings in force and what was made of them once: keys loaded, routes indexed, certificates read. Immutable and
+/// shared; SIGHUP makes a new one.
+struct relay_policy {
+  config::settings settings;
+  queue::route_table routes;
+  queue::retry_policy retry;
+  dkim::signer signer;
+  std::vector<listener_policy> listeners; ///< in the order of settings.server.listeners
+  std::shared_ptr<const net::tls_context> client_tls;          ///< encrypts with whoever answers
+  std::shared_ptr<const net::tls_context> client_tls_verified; ///< and checks the name
+  std::vector<std::string> own_names;                          ///< host names that are us, lower case
+};
+
+/// Everything that can be wrong beyond the configuration file: keys and certificates that do not load.
+struct policy_report {
+  std::vector<error> errors;
+  std::vector<std::string> warnings;
+};
+
+/// Null, with errors in the report, where something does not load. Blocking: reads files.
+[[nodiscard]] std::shared_ptr<const relay_policy> make_policy(config::settings settings, wall_time now,
+                                                              policy_report& report);
+
+} // namespace hedwig

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/session.hpp"
+
+#include "actors/mailbox_sink.hpp"
+#include "actors/message_edits.hpp"
+#include "runtime/mail/header.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace hedwig {
+
+using smtp::session_state;
+using telemetry::component;
+using telemetry::level;
+
+namespace {
+
+smtp::tls_facts facts_of(const net::tls_info& info) {
+  return {.version = info.version, .cipher = info.cipher, .server_name = info.server_name};
+}
+
+smtp::reply reply_of(const plugin::verdict& verdict) {
+  smtp::reply reply{.code = verdict.code, .enhanced = {}, .text = verdict.text};
+  auto& code = verdict.enhanced_code;
+  unsigned parts[3] = {};
+  if (std::sscanf(code.c_str(), "%1u.%3u.%3u", &parts[0], &parts[1], &parts[2]) == 3)
+    reply.enhanced = {static_cast<std::uint16_t>(parts[0]), static_cast<std::uint16_t>(parts[1]),
+                      static_cast<std::uint16_t>(parts[2])};
+  return reply;
+}
+
+} // namespace
+
+session::session(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
+                 session_arrival arrival)
+  : pinned_actor{config, context, unit, "session", place}, connection_{std::move(arrival.connection)},
+    policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)} {}
+
+caf::behavior session::begin() {
+  auto& peer = connection_->peer();
+  auto bytes = std::span{peer.bytes()}.first(peer.is_v4() ? 4 : 16);
+  peer_may_relay_ = std::ranges::any_of(listener_settings().relay_from, [&](auto& net) { return net.contains(bytes); });
+  timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
+  stream_ = loop().adopt(std::move(connection_), *this);
+  auto& tls = policy_->listeners[listener_].tls;
+  if (tls && listener_settings().tls->mode == config::listener_tls::implicit) {
+    set_state("handshake");
+    timer_->start(policy_->settings.server.cmd_timeout);
+    stream_->start_tls(tls, net::tls_role::server);
+  } else {
+    start_protocol(std::nullopt);
+  }
+  return {[this](const message_stored& outcome) { on_stored(outcome); },
+          [this](authenticated& outcome) { on_authenticated(outcome); },
+          [this](plugin_answers& answers) { on_plugin_answers(answers); }};
+}
+
+void session::start_protocol(std::optional<smtp::tls_facts> tls) {
+  smtp::connection_facts facts{.peer_ip = stream_->peer().ip_text(),
+                               .peer_port = stream_->peer().port(),
+                               .peer_name = {},
+                               .tls = std::move(tls)};
+  protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
+  if (!relay().plugins.filters.empty())
+    filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)));
+  protocol_->start();
+  answer_questions();
+  finish_step();
+}
+
+void session::end() {
+  relay().sessions_open.fetch_sub(1, std::memory_order_relaxed);
+  relay().memory.receiving.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
+  timer_.reset();
+  stream_.reset();
+  filters_ = {};
+  handles_.reset();
+}
+
+// ---- the stream ------------------------------------------------------------------------------------------------------
+
+std::size_t session::on_data(std::string_view data) {
+  std::size_t consumed = 0;
+  on_loop([&] { consumed = closing_ ? data.size() : advance(data); });
+  return consumed;
+}
+
+void session::on_tls(const net::tls_info& info) {
+  on_loop([&] {
+    if (!protocol_) {
+      start_protocol(facts_of(info));
+      return;
+    }
+    protocol_->tls_started(facts_of(info));
+    go_on();
+  });
+}
+
+void session::on_end() {
+  on_loop([&] {
+    // A client that is gone while we commit its message hears nothing, and the message stands.
+    close();
+  });
+}
+
+void session::on_closed(std::optional<error> reason) {
+  on_loop([&] {
+    if (reason)
+      telemetry::log(level::debug, component::session, {"session.lost", "the connection broke"},
+                     {{"peer", node().label}, {"error", reason->text()}});
+    end_soon();
+  });
+}
+
+// ---- the dialogue ----------------------------------------------------------------------------------------------------
+
+std::size_t session::advance(std::string_view data) {
+  std::size_t consumed = 0;
+  while (consumed < data.size() && protocol_->pending() == nullptr && !protocol_->ended()) {
+    consumed += protocol_->feed(data.substr(consumed));
+    answer_questions();
+  }
+  finish_step();
+  return closing_ ? data.size() : consumed;
+}
+
+void session::go_on() {
+  answer_questions();
+  finish_step();
+  if (!closing_ && protocol_->pending() == nullptr)
+    stream_->resume_reading(); // what came meanwhile
+}
+
+void session::finish_step() {
+  account_memory();
+  auto& output = protocol_->output();
+  if (!output.empty()) {
+    stream_->write(output);
+    output.clear();
+  }
+  if (draining_ && !closing_ && protocol_->idle()) {
+    protocol_->shut_down();
+    answer_questions();
+    stream_->write(protocol_->take_output());
+  }
+  set_state(smtp::to_string_view(protocol_->state()).data());
+  watch_time();
+}
+
+void session::answer_questions() {
+  while (auto* question = protocol_->pending()) {
+    auto answered = std::visit([this](auto& which) { return answer(which); }, *question);
+    if (!answered)
+      return;
+  }
+}
+
+bool session::answer(const smtp::ask::check_connect&) {
+  if (relay().draining) {
+    protocol_->refuse_and_end(smtp::replies::shutting_down);
+    return true;
+  }
+  return apply(filters_.empty() ? plugin::verdict{} : filters_.connect(filter_view()));
+}
+
+bool session::answer(const smtp::ask::check_helo&) {
+  return apply(filters_.empty() ? plugin::verdict{} : filters_.helo(filter_view()));
+}
+
+bool session::answer(const smtp::ask::start_tls&) {
+  stream_->write(protocol_->take_output());
+  stream_->start_tls(policy_->listeners[listener_].tls, net::tls_role::server);
+  return false;
+}
+
+bool session::answer(smtp::ask::authenticate& question) {
+  plugin::auth_request request{.mechanism = question.mechanism,
+                               .username = question.who.username,
+                               .authorize_as = question.who.authorize_as,
+                               .peer = protocol_->facts().peer_ip,
+                               .listener = listener_settings().name,
+                               .session = std::to_string(id()),
+                               .tls = protocol_->tls(),
+                               .secret = std::string{question.who.password.view()}};
+  send(handles_->authenticator, authenticate{std::move(request), caf::actor_cast<caf::actor>(this), ++token_});
+  return false;
+}
+
+bool session::answer(const smtp::ask::check_mail& question) {
+  if (!may_send_as(question.reverse_path)) {
+    relay().counts.refused("sender").add();
+    protocol_->refuse(smtp::replies::sender_refused);
+    return true;
+  }
+  if (relay().draining) {
+    protocol_->refuse(smtp::replies::shutting_down);
+    return true;
+  }
+  return apply(filters_.empty() ? plugin::verdict{} : filters_.mail({question.reverse_path.text(), {}}));
+}
+
+bool session::answer(const smtp::ask::check_recipient& question) {
+  if (!may_relay_to(question.forward_path)) {
+    relay().counts.refused("relay").add();
+    telemetry::log(level::info, component::session,
+                   {"session.relay-denied", "relaying refused: neither authenticated nor in relay_from"},
+                   {{"peer", node().label}, {"recipient", question.forward_path.text()}});
+    protocol_->refuse(smtp::replies::relaying_denied);
+    return true;
+  }
+  return apply(filters_.empty() ? plugin::verdict{} : filters_.recipient({question.forward_path.text(), {}}));
+}
+
+bool session::answer(const smtp::ask::check_data&) {
+  auto limit = policy_->settings.queue.pending_append_bytes;
+  if (relay().memory.receiving.load(std::memory_order_relaxed) >= limit) {
+    relay().counts.refused("memory").add();
+    protocol_->refuse(smtp::replies::out_of_memory);
+  } else if (auto health = relay().plugins.store->health(); health != HEDWIG_OK) {
+    relay().counts.refused("store").add();
+    protocol_->refuse(smtp::storage_reply(health));
+  } else {
+    data_began_ = loop().now();
+    protocol_->accept();
+  }
+  return true;
+}
+
+bool session::answer(smtp::ask::take_message& question) {
+  auto message = make_message(question);
+  if (!message) {
+    refuse_message(smtp::header_reply(message.error()));
+    return true;
+  }
+  in_hand_ = std::move(*message);
+  if (filters_.empty()) {
+    settle_message({});
+    return !is_open<smtp::ask::take_message>();
+  }
+  plugin::filter_message shown{in_hand_->id, in_hand_->envelope.reverse_path, {}, in_hand_->size};
+  for (auto& one : in_hand_->envelope.recipients)
+    shown.recipients.push_back(one.address);
+  auto verdict = filters_.message(shown, *in_hand_->body);
+  if (!verdict)
+    return false;
+  settle_message(*verdict);
+  return !is_open<smtp::ask::take_message>();
+}
+
+bool session::answer(const smtp::ask::end& question) {
+  if (closing_)
+    return false;
+  if (question.reason != smtp::ask::end_reason::quit)
+    telemetry::log(level::info, component::session, {"session.ended", "the session was ended by us"},
+                   {{"peer", node().label}, {"reason", smtp::to_string_view(question.reason)}});
+  if (auto& output = protocol_->output(); !output.empty()) {
+    stream_->write(output);
+    output.clear();
+  }
+  close();
+  return false;
+}
+
+bool session::apply(const std::optional<plugin::verdict>& verdict) {
+  if (!verdict)
+    return false;
+  using action = plugin::verdict_action;
+  switch (verdict->action) {
+  case action::reject:
+  case action::tempfail:
+    relay().counts.refused("filter").add();
+    protocol_->refuse(reply_of(*verdict));
+    break;
+  case action::disconnect:
+    relay().counts.refused("filter").add();
+    protocol_->refuse_and_end(reply_of(*verdict));
+    break;
+  default:
+    protocol_->accept();
+  }
+  return true;
+}
+
+// ---- policy ----------------------------------------------------------------------------------------------------------
+
+bool session::may_send_as(const mail::address& reverse_path) const {
+  if (senders_.empty() || reverse_path.empty())
+    return true;
+  auto text = reverse_path.text();
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return std::ranges::any_of(senders_, [&](const std::string& allowed) {
+    return allowed == text || (allowed.starts_with('@') && "@" + reverse_path.domain_key() == allowed);
+  });
+}
+
+bool session::may_relay_to(const mail::address& forward_path) const {
+  if (peer_may_relay_ || !protocol_->identity().empty())
+    return true;
+  auto domain = forward_path.domain().empty() ? policy_->settings.server.hostname : forward_path.domain_key();
+  return std::ranges::any_of(listener_settings().relay_domains,
+                             [&](auto& pattern) { return config::domain_matches(pattern, domain); });
+}
+
+// ---- the message -----------------------------------------------------------------------------------------------------
+
+std::expected<queue::message, mail::header_fault> session::make_message(smtp::ask::take_message& taken) {
+  auto& server = policy_->settings.server;
+  auto now = relay().time.wall();
+  auto& envelope = taken.envelope;
+  queue::message made;
+  made.id = message_id::make(now, relay().next_random());
+  auto id_text = made.id.text();
+  auto& tls = protocol_->facts().tls;
+  auto tls_text = tls ? tls->version + " " + tls->cipher : std::string{};
+  auto protocol = protocol_->protocol_keyword(envelope.parameters.smtputf8);
+  mail::received_info received{.helo = protocol_->helo(),
+                               .peer_name = protocol_->facts().peer_name,
+                               .peer_ip = protocol_->facts().peer_ip,
+                               .by = server.hostname,
+                               .protocol = protocol,
+                               .tls = tls_text,
+                               .id = id_text,
+                               .recipient = {},
+                               .smtputf8 = envelope.parameters.smtputf8,
+                               .when = now};
+  if (envelope.recipients.size() == 1)
+    received.recipient = envelope.recipients.front().forward_path.text();
+  auto prepared = mail::prepare_header(taken.body, received, {.received_max = server.max_received_fields});
+  if (!prepared)
+    return std::unexpected{prepared.error()};
+
+  made.envelope.reverse_path = envelope.reverse_path.text();
+  for (auto& one : envelope.recipients) {
+    auto address = one.forward_path.text();
+    if (one.forward_path.domain().empty())
+      address += "@" + server.hostname; // a bare postmaster (RFC 5321 section 4.5.1) is ours
+    made.envelope.recipients.push_back({std::move(address), {}, 0});
+  }
+  made.envelope.body = envelope.parameters.body == smtp::body_type::eight_bit ? queue::body_type::eight_bit_mime
+                                                                               : queue::body_type::seven_bit;
+  made.envelope.smtputf8 = envelope.parameters.smtputf8;
+  made.received = {.time = now,
+                   .peer_address = protocol_->facts().peer_ip,
+                   .peer_port = protocol_->facts().peer_port,
+                   .helo = protocol_->helo(),
+                   .listener = listener_settings().name,
+                   .user = protocol_->identity(),
+                   .protocol = std::string{protocol}};
+  made.from_domains = std::move(prepared->from_domains);
+  made.subject = std::move(prepared->subject);
+  made.size = prepared->message.size();
+  made.body = std::move(prepared->message);
+  return made;
+}
+
+void session::settle_message(const plugin::verdict& verdict) {
+  using action = plugin::verdict_action;
+  auto message = std::move(*in_hand_);
+  in_hand_.reset();
+  filters_.reset();
+  if (verdict.action == action::reject || verdict.action == action::tempfail || verdict.action == action::disconnect) {
+    relay().counts.refused("filter").add();
+    refuse_message(reply_of(verdict));
+    if (verdict.action == action::disconnect)
+      protocol_->shut_down();
+    return;
+  }
+  if (verdict.action == action::discard) {
+    telemetry::log(level::warn, component::filter, {"message.discarded", "a filter discarded an accepted message"},
+                   {{"id", message.id.text()}, {"from", message.envelope.reverse_path}, {"reason", verdict.text}});
+    relay().counts.dropped.add();
+    protocol_->message_taken(message.id.text());
+    return;
+  }
+  if (auto edited = apply_edits(message, verdict.edits); !edited) {
+    telemetry::log(level::warn, component::filter, {"filter.edit-failed", "the changes a filter asked for do not fit"},
+                   {{"id", message.id.text()}, {"error", edited.error().text()}});
+    refuse_message(smtp::replies::local_error);
+    return;
+  }
+  store(std::make_shared<const queue::message>(std::move(message)), verdict.action == action::quarantine);
+}
+
+void session::store(queue::message_ptr message, bool quarantine) {
+  committing_ = message;
+  send(handles_->spooler, store_message{std::move(message), quarantine, caf::actor_cast<caf::actor>(this), ++token_, {}});
+}
+
+void session::refuse_message(const smtp::reply& why) {
+  filters_.reset();
+  protocol_->refuse(why);
+}
+
+void session::on_stored(const message_stored& outcome) {
+  if (closing_ || outcome.token != token_ || !committing_)
+    return; // the client did not wait; what is committed is delivered all the same
+  auto message = std::move(*committing_);
+  committing_.reset();
+  if (outcome.status != HEDWIG_OK) {
+    relay().counts.refused("store").add();
+    protocol_->refuse(smtp::storage_reply(outcome.status));
+    go_on();
+    return;
+  }
+  auto id = message->id.text();
+  protocol_->message_taken(id);
+  relay().counts.received.add();
+  relay().counts.received_bytes.add(message->size);
+  relay().counts.recipients.add(message->envelope.recipients.size());
+  telemetry::log(level::info, component::session, {"message.accepted", "taken and durable"},
+                 {{"id", id},
+                  {"from", message->envelope.reverse_path},
+                  {"recipients", message->envelope.recipients.size()},
+                  {"size", message->size},
+                  {"peer", node().label},
+                  {"helo", message->received.helo},
+                  {"user", message->received.user},
+                  {"protocol", message->received.protocol},
+                  {"listener", message->received.listener}});
+  go_on();
+}
+
+void session::on_authenticated(authenticated& outcome) {
+  if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
+    return;
+  if (outcome.status == HEDWIG_OK) {
+    senders_ = std::move(outcome.senders);
+    protocol_->authenticated(std::move(outcome.identity));
+    relay().counts.auth("password", "success").add();
+  } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
+    relay().counts.auth("password", "denied").add();
+    telemetry::log(level::warn, component::session, {"auth.denied", "wrong credentials"},
+                   {{"peer", node().label}, {"listener", listener_settings().name}});
+    protocol_->auth_failed();
+  } else {
+    relay().counts.auth("password", "unavailable").add();
+    protocol_->auth_unavailable();
+  }
+  go_on();
+}
+
+void session::on_plugin_answers(plugin_answers& answers) {
+  for (auto& done : answers.done) {
+    if (closing_ || protocol_->pending() == nullptr)
+      return;
+    auto verdict = filters_.answered(done);
+    if (!verdict)
+      continue;
+    if (is_open<smtp::ask::take_message>())
+      settle_message(*verdict);
+    else
+      apply(verdict);
+  }
+  go_on();
+}
+
+// ---- limits ----------------------------------------------------------------------------------------------------------
+
+void session::account_memory() {
+  auto& total = relay().memory.receiving;
+  std::uint64_t now = protocol_->body_octets_held() + (committing_ ? (*committing_)->size : 0) + (in_hand_ ? in_hand_->size : 0);
+  if (now > held_)
+    total.fetch_add(now - held_, std::memory_order_relaxed);
+  else
+    total.fetch_sub(held_ - now, std::memory_order_relaxed);
+  held_ = now;
+  if (protocol_->state() == session_state::data && now > 0 &&
+      total.load(std::memory_order_relaxed) > policy_->settings.queue.pending_append_bytes) {
+    relay().counts.refused("memory").add();
+    protocol_->abandon_message(smtp::replies::out_of_memory);
+    total.fetch_sub(held_ - protocol_->body_octets_held(), std::memory_order_relaxed);
+    held_ = protocol_->body_octets_held();
+  }
+}
+
+void session::watch_time() {
+  if (closing_)
+    return;
+  auto& server = policy_->settings.server;
+  switch (protocol_->state()) {
+  case session_state::waiting:
+  case session_state::ended:
+    timer_->cancel(); // the peer waits for us
+    break;
+  case session_state::data:
+    timer_->start(server.data_timeout);
+    break;
+  default:
+    timer_->start(server.cmd_timeout);
+  }
+}
+
+void session::on_timeout() {
+  relay().counts.limit_hit("server.cmd_timeout").add();
+  if (!protocol_) {
+    stream_->abort(); // a TLS handshake that does not end
+    return;
+  }
+  protocol_->timed_out();
+  answer_questions();
+}
+
+void session::close() {
+  if (std::exchange(closing_, true))
+    return;
+  set_state("closing");
+  timer_->cancel();
+  stream_->close();
+}
+
+void session::drain() {
+  on_loop([&] {
+    draining_ = true;
+    if (!protocol_)
+      stream_->abort();
+    else if (!closing_)
+      finish_step();
+  });
+}
+
+plugin::filter_session_view session::filter_view() const {
+  auto& facts = protocol_->facts();
+  return {.tls = facts.tls.has_value(),
+          .client_certificate = false,
+          .session = std::to_string(id()),
+          .listener = listener_settings().name,
+          .peer = facts.peer_ip,
+          .peer_name = facts.peer_name,
+          .local = {},
+          .tls_version = facts.tls ? facts.tls->version : std::string{},
+          .tls_cipher = facts.tls ? facts.tls->cipher : std::string{},
+          .helo = protocol_->helo(),
+          .identity = protocol_->identity()};
+}
+
+} // namespace hedwig

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/filter_chain.hpp"
+#include "actors/messages.hpp"
+#include "actors/pinned_actor.hpp"
+#include "runtime/net/loop.hpp"
+#include "runtime/smtp/server_session.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hedwig {
+
+/// What a session is spawned with.
+struct session_arrival {
+  std::unique_ptr<net::connection> connection;
+  std::shared_ptr<const relay_policy> policy; ///< in force when the client came; kept to its end
+  std::size_t listener = 0;
+  std::shared_ptr<const wiring> handles;
+};
+
+/// One client's connection: drives the SMTP server protocol, decides who may relay, and hands each complete message to
+/// the spooler once. Pinned to the loop of its socket.
+class session final : public pinned_actor, private net::stream_handler {
+public:
+  session(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
+          session_arrival arrival);
+
+  void drain() override;
+
+private:
+  caf::behavior begin() override;
+  void end() override;
+
+  // stream_handler
+  std::size_t on_data(std::string_view data) override;
+  void on_tls(const net::tls_info& info) override;
+  void on_end() override;
+  void on_closed(std::optional<error> reason) override;
+
+  // messages
+  void on_stored(const message_stored& outcome);
+  void on_authenticated(authenticated& outcome);
+  void on_plugin_answers(plugin_answers& answers);
+
+  // The dialogue: feeds bytes, answers what can be answered at once, sends what came of it.
+  std::size_t advance(std::string_view data);
+  void go_on();
+  void finish_step();
+  void start_protocol(std::optional<smtp::tls_facts> tls);
+  void answer_questions();
+
+  // Each answers its question, now or (false) later.
+  bool answer(const smtp::ask::check_connect& question);
+  bool answer(const smtp::ask::check_helo& question);
+  bool answer(const smtp::ask::start_tls& question);
+  bool answer(smtp::ask::authenticate& question);
+  bool answer(const smtp::ask::check_mail& question);
+  bool answer(const smtp::ask::check_recipient& question);
+  bool answer(const smtp::ask::check_data& question);
+  bool answer(smtp::ask::take_message& question);
+  bool answer(const smtp::ask::end& question);
+
+  bool apply(const std::optional<plugin::verdict>& verdict);
+  void settle_message(const plugin::verdict& verdict);
+  template <class Question>
+  [[nodiscard]] bool is_open() const {
+    return protocol_->pending() != nullptr && std::holds_alternative<Question>(*protocol_->pending());
+  }
+  [[nodiscard]] bool may_send_as(const mail::address& reverse_path) const;
+  [[nodiscard]] bool may_relay_to(const mail::address& forward_path) const;
+  [[nodiscard]] std::expected<queue::message, mail::header_fault> make_message(smtp::ask::take_message& taken);
+  void store(queue::message_ptr message, bool quarantine);
+  void refuse_message(const smtp::reply& why);
+  void account_memory();
+  void watch_time();
+  void on_timeout();
+  void close();
+  [[nodiscard]] plugin::filter_session_view filter_view() const;
+  [[nodiscard]] const config::listener_settings& listener_settings() const {
+    return policy_->settings.server.listeners[listener_];
+  }
+
+  std::unique_ptr<net::connection> connection_; // until begin()
+  std::shared_ptr<const relay_policy> policy_;
+  std::size_t listener_;
+  std::shared_ptr<const wiring> handles_;
+  std::unique_ptr<net::stream> stream_;
+  std::optional<net::timer> timer_;
+  std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
+  filter_chain filters_;
+  std::vector<std::string> senders_;            // allowed to the authenticated user; empty: any
+  std::optional<queue::message> in_hand_;       // a message that filters look at
+  std::optional<queue::message_ptr> committing_; // a message the spooler has
+  std::uint64_t token_ = 0; // of the answer that is awaited
+  std::uint64_t held_ = 0;  // bytes this session stands for in the memory ledger
+  steady_time data_began_{};
+  bool peer_may_relay_ = false;
+  bool closing_ = false;
+  bool draining_ = false;
+};
+
+} // namespace hedwig

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/signer.hpp"
+
+#include "runtime/telemetry/log.hpp"
+
+namespace hedwig {
+
+using telemetry::component;
+using telemetry::level;
+
+caf::behavior signer::make_behavior() {
+  set_state("ready");
+  return {[this](sign_work& work) { sign(work); }};
+}
+
+void signer::sign(sign_work& work) {
+  auto policy = relay().policy();
+  auto& message = *work.parts.front().job.message;
+  auto begin = relay().time.steady();
+  auto fields = policy->signer.sign(*message.body, message.from_domains,
+                                    queue::domain_of(message.envelope.reverse_path), relay().time.wall());
+  auto spent = std::chrono::duration<double>(relay().time.steady() - begin).count();
+  relay().counts.signing_latency.observe(spent);
+  slice signature;
+  if (fields) {
+    signature = slice::copy_of(*fields);
+    relay().counts.signatures("signed").add();
+    telemetry::log(level::debug, component::signer, {"message.signed", "signed with DKIM"},
+                   {{"id", message.id.text()}, {"signer", message.from_domains.empty() ? "" : message.from_domains[0]}});
+  } else {
+    // A message that cannot be signed (no From, a header beyond the limits) is still mail: it goes unsigned.
+    relay().counts.signatures("failed").add();
+    telemetry::log(level::warn, component::signer, {"message.unsigned", "could not be signed and goes out unsigned"},
+                   {{"id", message.id.text()}, {"error", fields.error().text()}});
+  }
+  for (auto& part : work.parts) {
+    part.job.signature = signature;
+    send(part.destination, deliver{std::move(part.job)});
+  }
+}
+
+} // namespace hedwig

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/observed_actor.hpp"
+
+namespace hedwig {
+
+/// Signs one message once for all its destinations and passes it on. One of a pool; has no state.
+class signer final : public observed_actor {
+public:
+  signer(caf::actor_config& config, relay_context& context, const actor_place& place)
+    : observed_actor{config, context, "signer", place} {}
+
+private:
+  caf::behavior make_behavior() override;
+  void sign(sign_work& work);
+};
+
+} // namespace hedwig

@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/spooler.hpp"
+
+#include "actors/mailbox_sink.hpp"
+#include "runtime/queue/metadata.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace hedwig {
+
+using queue::outcome_kind;
+using telemetry::component;
+using telemetry::level;
+
+namespace {
+
+/// How long the store keeps a message from others while we deliver it; a restart ends it too.
+constexpr auto lease = std::chrono::hours{24};
+/// Before a change that the store refused is tried again.
+constexpr auto write_retry_delay = std::chrono::seconds{2};
+/// How long a message rests that came back without an attempt (its destination is swamped), and the spread of that.
+constexpr auto return_delay = std::chrono::seconds{15};
+/// How often old bounced messages are looked for is [storage.cleanup] interval; at most this many go at a time.
+constexpr std::uint32_t cleanup_limit = 1000;
+
+struct retry_write {
+  message_id id;
+};
+struct clean_up {};
+
+} // namespace
+
+} // namespace hedwig
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::retry_write)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::clean_up)
+
+namespace hedwig {
+
+spooler::spooler(caf::actor_config& config, relay_context& context, const actor_place& place)
+  : observed_actor{config, context, "spooler", place}, store_{context.plugins.store} {}
+
+caf::behavior spooler::make_behavior() {
+  sink_ = std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this));
+  set_state("serving");
+  count_what_is_there();
+  send(this, clean_up{});
+  return {[this](store_message& request) { on_store(request); },
+          [this](plugin_answers& answers) { on_answers(answers); },
+          [this](const attempt_outcome& ended) { on_outcome(ended); },
+          [this](const claim_due& question) { on_claim_due(question); },
+          [this](const load_body& question) { on_load_body(question); },
+          [this](const attempts_lost& what) { on_lost(what); },
+          [this](const rewire& fresh) { on_rewire(fresh); },
+          [this](const console_request& request) { on_console(request); },
+          [this](resume_delivery) { on_resume(); },
+          [this](const retry_write& what) { leave_if_done(what.id); },
+          [this](clean_up) { sweep(); }};
+}
+
+void spooler::on_exit() {
+  handles_.reset();
+  sink_.reset();
+}
+
+void spooler::count_what_is_there() {
+  store_->stats(then([this](auto& answer) {
+    if (!answer)
+      return;
+    auto& found = plugin::as<plugin::storage_statistics>(*answer);
+    std::uint64_t waiting = 0;
+    for (auto state : {HEDWIG_STATE_QUEUED, HEDWIG_STATE_DEFERRED, HEDWIG_STATE_HELD, HEDWIG_STATE_QUARANTINED})
+      if (found.states.size() > static_cast<std::size_t>(state))
+        waiting += found.states[static_cast<std::size_t>(state)].messages;
+    relay().counts.queue_depth.set(static_cast<std::int64_t>(waiting));
+    telemetry::log(level::info, component::spooler, {"spool.open", "the spool is open"},
+                   {{"waiting", waiting}, {"store", store_->owner()->name()}});
+  }));
+}
+
+plugin::reply_to spooler::then(continuation next) {
+  open_.emplace(++last_tag_, std::move(next));
+  return {sink_, last_tag_, {}};
+}
+
+void spooler::on_answers(plugin_answers& answers) {
+  plugin::storage_client::cork gather{*store_};
+  for (auto& done : answers.done) {
+    auto found = open_.extract(done.tag);
+    if (!found.empty())
+      found.mapped()(done.value);
+  }
+  if (!fresh_.empty())
+    hand_out(std::exchange(fresh_, {}));
+}
+
+void spooler::on_rewire(const rewire& fresh) {
+  auto other_bouncer = handles_ && handles_->bouncer != fresh.handles->bouncer;
+  handles_ = fresh.handles;
+  if (!other_bouncer)
+    return;
+  std::vector<message_id> unreported; // what the lost one was asked for
+  for (auto& [id, of] : active_)
+    if (of.reporting)
+      unreported.push_back(id);
+  for (auto& id : unreported)
+    reported(id, false);
+}
+
+spooler::entry* spooler::find(const message_id& id) {
+  auto found = active_.find(id);
+  return found == active_.end() ? nullptr : &found->second;
+}
+
+// ---- accepting -------------------------------------------------------------------------------------------------------
+
+bool spooler::has_room(std::uint64_t bytes) const {
+  auto policy = relay().policy();
+  auto& limits = policy->settings.queue;
+  if (relay().paused || relay().draining || !waiting_room_.empty())
+    return false;
+  auto count = active_.size() + reserved_;
+  return count < limits.active_messages && (count == 0 || active_bytes_ + bytes <= limits.active_bytes);
+}
+
+void spooler::on_store(store_message& request) {
+  auto now = relay().time.wall();
+  auto state = queue::make_record(*request.message, now);
+  auto metadata = queue::encode_metadata(*request.message, state);
+  if (!metadata) {
+    telemetry::log(level::error, component::spooler, {"message.unencodable", "cannot be stored"},
+                   {{"id", request.message->id.text()}, {"error", metadata.error().text()}});
+    send(request.reply_to, message_stored{request.token, request.message->id, metadata.error().status});
+    return;
+  }
+  auto admitted = !request.quarantine && has_room(request.message->size);
+  reserved_ += admitted;
+  plugin::put_request put{.id = request.message->id,
+                          .state = request.quarantine ? std::uint32_t{HEDWIG_STATE_QUARANTINED} : HEDWIG_STATE_QUEUED,
+                          .due = now,
+                          .lease_until = admitted ? now + lease : wall_time{},
+                          .body = *request.message->body,
+                          .metadata = std::move(*metadata)};
+  auto next = [this, request = std::move(request), state = std::move(state), admitted](auto& answer) mutable {
+    stored(request, std::move(state), admitted, answer);
+  };
+  store_->put(std::move(put), then(std::move(next)));
+}
+
+void spooler::stored(store_message& request, queue::record state, bool admitted, result<plugin::outcome>& answer) {
+  reserved_ -= admitted;
+  auto& message = *request.message;
+  auto status = answer ? HEDWIG_OK : answer.error().status;
+  if (answer)
+    count_stored(plugin::as<plugin::storage_commit>(*answer), message);
+  else
+    report_not_stored(message, answer.error());
+  if (request.reply_to)
+    send(request.reply_to, message_stored{request.token, message.id, status});
+  if (request.about)
+    reported(request.about->id, answer.has_value());
+  if (!answer)
+    return;
+  if (!admitted) {
+    starved_ |= !request.quarantine;
+    return;
+  }
+  auto& commit = plugin::as<plugin::storage_commit>(*answer);
+  auto& fresh = enter(request.message, std::move(state), commit.hint, commit.revision);
+  if (relay().policy()->settings.server.disable_outbound) {
+    drop_outbound(fresh);
+    return;
+  }
+  start_attempt(fresh, queue::due_recipients(fresh.state, relay().time.wall()), fresh_);
+}
+
+void spooler::report_not_stored(const queue::message& message, const error& why) {
+  relay().counts.store_errors.add();
+  telemetry::log(level::error, component::spooler, {"message.not-stored", "the store did not commit a message"},
+                 {{"id", message.id.text()}, {"error", why.text()}});
+}
+
+void spooler::count_stored(const plugin::storage_commit& commit, const queue::message& message) {
+  relay().counts.group_size.observe(commit.group_size);
+  relay().counts.stored.add();
+  relay().counts.stored_bytes.add(message.size);
+  relay().counts.queue_depth.add();
+  telemetry::log(level::debug, component::spooler, {"message.spooled", "on disk"},
+                 {{"id", message.id.text()}, {"size", message.size}, {"group", commit.group_size}});
+}
+
+spooler::entry& spooler::enter(queue::message_ptr message, queue::record state, hedwig_storage_hint hint,
+                               std::uint64_t revision) {
+  auto& made = active_[message->id];
+  made.message = std::move(message);
+  made.state = std::move(state);
+  made.hint = hint;
+  made.revision = revision;
+  made.began = relay().time.steady();
+  relay().counts.active_messages.set(static_cast<std::int64_t>(active_.size()));
+  return made;
+}
+
+void spooler::start_attempt(entry& of, std::vector<std::uint32_t> recipients, std::vector<delivery_work>& works) {
+  of.counted_bytes = of.message->size;
+  active_bytes_ += of.counted_bytes;
+  relay().memory.active.fetch_add(of.counted_bytes, std::memory_order_relaxed);
+  queue::begin_attempt(of.state, recipients);
+  works.push_back({of.message, std::move(recipients)});
+}
+
+void spooler::hand_out(std::vector<delivery_work> works) {
+  if (handles_)
+    send(handles_->dispatcher, dispatch{std::move(works)});
+}
+
+void spooler::drop_outbound(entry& of) {
+  std::vector<queue::outcome> outcomes;
+  for (std::uint32_t i = 0; i < of.state.recipients.size(); ++i)
+    outcomes.push_back({i, outcome_kind::delivered, {0, "", "discarded: server.disable_outbound"}, {}});
+  apply(of, outcomes);
+}
+
+// ---- handing out what is due -----------------------------------------------------------------------------------------
+
+void spooler::on_claim_due(const claim_due& question) {
+  auto policy = relay().policy();
+  auto count = active_.size() + reserved_;
+  auto limit = policy->settings.queue.active_messages;
+  if (!has_room(0) || count >= limit) {
+    starved_ = true;
+    send(handles_->retry_timer, claimed{{}, wall_time::max(), HEDWIG_OK});
+    return;
+  }
+  auto wanted = std::min<std::uint64_t>(question.limit, limit - count);
+  plugin::claim_request claim{.due_before = question.before,
+                              .lease_until = question.before + lease,
+                              .cursor = {},
+                              .limit = static_cast<std::uint32_t>(wanted)};
+  store_->claim(std::move(claim), then([this, before = question.before, limit = claim.limit](auto& answer) {
+                  claimed_from_store(before, limit, answer);
+                }));
+}
+
+void spooler::claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer) {
+  if (!answer) {
+    send(handles_->retry_timer, claimed{{}, wall_time::max(), answer.error().status});
+    return;
+  }
+  auto& listing = plugin::as<plugin::storage_listing>(*answer);
+  claimed reply;
+  for (auto& found : listing.entries)
+    activate(found, reply.works);
+  // A full page: more is due now, and the timer asks again at once.
+  reply.next_due = listing.entries.size() >= limit ? before : wall_time::max();
+  send(handles_->retry_timer, std::move(reply));
+}
+
+void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>& works) {
+  if (active_.contains(found.id))
+    return;
+  auto known = queue::decode_metadata(found.metadata, found.id);
+  if (!known) {
+    set_aside(found, known.error());
+    return;
+  }
+  known->message.size = found.body_size;
+  auto now = relay().time.wall();
+  auto policy = relay().policy();
+  auto& fresh = enter(std::make_shared<const queue::message>(std::move(known->message)), std::move(known->record),
+                      found.hint, found.revision);
+  auto decision = queue::assess(fresh.state, now, policy->retry);
+  if (policy->settings.server.disable_outbound) {
+    drop_outbound(fresh);
+    return;
+  }
+  if (decision.step == queue::next_step::remove || decision.step == queue::next_step::bounce) {
+    settle(fresh, decision); // it ended before a restart that came too early
+    return;
+  }
+  auto recipients = queue::due_recipients(fresh.state, now);
+  if (recipients.empty()) {
+    settle(fresh, decision);
+    return;
+  }
+  if (fresh.state.attempts > 0)
+    relay().counts.retries.add();
+  if (!has_bytes_for(*fresh.message)) {
+    waiting_room_.push_back(fresh.message->id);
+    return;
+  }
+  start_attempt(fresh, std::move(recipients), works);
+}
+
+bool spooler::has_bytes_for(const queue::message& message) const {
+  return active_bytes_ == 0 || active_bytes_ + message.size <= relay().policy()->settings.queue.active_bytes;
+}
+
+void spooler::empty_waiting_room() {
+  std::vector<delivery_work> works;
+  while (!waiting_room_.empty()) {
+    auto* of = find(waiting_room_.front());
+    if (of != nullptr && !has_bytes_for(*of->message))
+      break;
+    waiting_room_.pop_front();
+    if (of != nullptr)
+      start_attempt(*of, queue::due_recipients(of->state, relay().time.wall()), works);
+  }
+  if (!works.empty())
+    hand_out(std::move(works));
+}
+
+void spooler::set_aside(const plugin::storage_entry& damaged, const error& why) {
+  telemetry::log(level::error, component::spooler,
+                 {"message.damaged", "its metadata cannot be read; it is held, look with hedwig-admin queue show"},
+                 {{"id", damaged.id.text()}, {"error", why.text()}});
+  plugin::move_request move{.id = damaged.id,
+                            .hint = damaged.hint,
+                            .revision = damaged.revision,
+                            .state = HEDWIG_STATE_HELD,
+                            .due = damaged.due,
+                            .metadata = {}};
+  store_->move(std::move(move), then([](auto&) {}));
+}
+
+void spooler::on_load_body(const load_body& question) {
+  auto* of = find(question.id);
+  if (of == nullptr) {
+    send(question.reply_to, body_loaded{question.id, nullptr});
+    return;
+  }
+  store_->read({.id = question.id, .hint = of->hint}, then([this, question](auto& answer) {
+                 body_loaded reply{question.id, nullptr};
+                 if (answer)
+                   reply.body = std::make_shared<const rope>(std::move(plugin::as<plugin::storage_body>(*answer).body));
+                 else
+                   telemetry::log(level::error, component::spooler, {"message.unreadable", "its body cannot be read"},
+                                  {{"id", question.id.text()}, {"error", answer.error().text()}});
+                 send(question.reply_to, std::move(reply));
+               }));
+}
+
+// ---- outcomes --------------------------------------------------------------------------------------------------------
+
+void spooler::on_outcome(const attempt_outcome& ended) {
+  auto* of = find(ended.id);
+  if (of == nullptr)
+    return; // settled already: the answer of an attempt that was given up as lost
+  auto in_flight = [&](auto& one) {
+    return one.recipient < of->state.recipients.size() && of->state.recipients[one.recipient].in_flight;
+  };
+  std::vector<queue::outcome> expected;
+  std::ranges::copy_if(ended.outcomes, std::back_inserter(expected), in_flight);
+  if (!expected.empty())
+    apply(*of, expected);
+}
+
+void spooler::apply(entry& to, std::span<const queue::outcome> outcomes) {
+  auto now = relay().time.wall();
+  auto policy = relay().policy();
+  auto made = queue::apply(to.state, outcomes, now, policy->retry, relay().next_share());
+  to.changed |= std::ranges::any_of(outcomes, [](auto& one) { return one.kind != outcome_kind::returned; });
+  for (auto& one : outcomes)
+    if (one.kind == outcome_kind::returned && one.recipient < to.state.recipients.size())
+      to.state.recipients[one.recipient].due =
+          now + return_delay + std::chrono::duration_cast<std::chrono::nanoseconds>(return_delay * relay().next_share());
+  if (std::ranges::any_of(outcomes, [](auto& one) { return one.kind == outcome_kind::returned; }) &&
+      made.step == queue::next_step::defer)
+    made = queue::assess(to.state, now, policy->retry);
+  log_outcomes(to, outcomes, made);
+  settle(to, made);
+}
+
+void spooler::log_outcomes(const entry& of, std::span<const queue::outcome> outcomes, const queue::decision& made) {
+  auto& counts = relay().counts;
+  auto& message = *of.message;
+  auto now = relay().time.wall();
+  auto drop = relay().policy()->settings.server.disable_outbound;
+  for (auto& one : outcomes) {
+    if (one.kind == outcome_kind::returned)
+      continue;
+    auto& state = of.state.recipients[one.recipient];
+    auto delivered = one.kind == outcome_kind::delivered;
+    auto bounced = std::ranges::find(made.failed, one.recipient) != made.failed.end();
+    auto status = delivered ? (drop ? "dropped" : "delivered") : bounced ? "bounced" : "deferred";
+    (delivered ? (drop ? counts.dropped : counts.sent) : bounced ? counts.bounced : counts.deferred).add();
+    if (one.kind == outcome_kind::unknown)
+      counts.unknown.add();
+    auto& address = message.envelope.recipients[one.recipient].address;
+    counts.send_attempts(queue::domain_of(address), delivered ? "success" : bounced ? "failure" : "deferred").add();
+    auto reply = std::to_string(one.reply.code) + (one.reply.status.empty() ? "" : " " + one.reply.status) + " " + one.reply.text;
+    auto id = message.id.text();
+    telemetry::log_delivery({.job_id = id,
+                             .from_email = message.envelope.reverse_path,
+                             .recipient = address,
+                             .subject = message.subject,
+                             .status = status,
+                             .smtp_response = one.reply.code == 0 ? std::string_view{one.reply.text} : std::string_view{reply},
+                             .dest_ip = one.remote,
+                             .queued_at = of.state.first_queued,
+                             .logged_at = now,
+                             .delay = std::chrono::duration_cast<std::chrono::milliseconds>(now - of.state.first_queued),
+                             .attempt = state.attempts});
+  }
+}
+
+void spooler::settle(entry& of, const queue::decision& made) {
+  using queue::next_step;
+  if (made.step == next_step::wait) {
+    // Someone accepted it while others are still being tried: that must be on disk before anything else happens.
+    if (!made.delivered.empty())
+      write(of, {.state = HEDWIG_STATE_DEFERRED, .due = made.due});
+    return;
+  }
+  relay().counts.jobs.add();
+  relay().counts.job_time.observe(std::chrono::duration<double>(relay().time.steady() - of.began).count());
+  if (of.delete_wanted) {
+    write(of, {.remove = true});
+    return;
+  }
+  if (std::exchange(of.bounce_wanted, false) && made.step == next_step::defer) {
+    apply(of, queue::fail_pending(of.state, {554, "5.7.1", "Bounced by the operator"}));
+    return;
+  }
+  ask_for_report(of, made);
+  auto policy = relay().policy();
+  auto& cleanup = policy->settings.storage.cleanup;
+  auto now = relay().time.wall();
+  switch (made.step) {
+  case next_step::remove:
+    write(of, {.remove = true});
+    break;
+  case next_step::bounce:
+    if (!of.reporting)
+      write(of, {.state = HEDWIG_STATE_BOUNCED,
+                 .due = cleanup.bounced_retention ? now + *cleanup.bounced_retention : wall_time::max()});
+    break;
+  case next_step::hold:
+    write(of, {.state = HEDWIG_STATE_HELD, .due = made.due});
+    break;
+  default:
+    if (of.hold_wanted) {
+      of.state.held = true;
+      of.hold_wanted = false;
+      write(of, {.state = HEDWIG_STATE_HELD, .due = made.due});
+    } else if (relay().draining && !of.changed) {
+      leave_if_done(of.message->id); // as it is in the store; the lease ends with this process
+    } else {
+      write(of, {.state = HEDWIG_STATE_DEFERRED, .due = made.due});
+    }
+  }
+}
+
+void spooler::ask_for_report(entry& of, const queue::decision& made) {
+  if (of.reporting || (made.report.empty() && made.warn.empty()))
+    return;
+  if (of.message->envelope.null_sender() || !handles_) {
+    queue::mark_reported(of.state, made.report); // nobody to tell (RFC 5321 section 4.5.5)
+    queue::mark_warned(of.state, made.warn);
+    return;
+  }
+  auto delay = made.report.empty();
+  of.reporting = true;
+  of.reported = made.report;
+  of.warned = delay ? made.warn : std::vector<std::uint32_t>{};
+  send(handles_->bouncer, report_failure{of.message, std::make_shared<const queue::record>(of.state),
+                                         delay ? of.warned : of.reported, delay});
+}
+
+void spooler::reported(const message_id& about, bool durable) {
+  auto* of = find(about);
+  if (of == nullptr || !std::exchange(of->reporting, false))
+    return;
+  if (!durable) {
+    // Without its notification a failure must not be forgotten: the same is tried again in a while.
+    delayed_send(this, write_retry_delay, retry_write{about});
+    return;
+  }
+  queue::mark_reported(of->state, of->reported);
+  queue::mark_warned(of->state, of->warned);
+  of->changed = true;
+  auto policy = relay().policy();
+  settle(*of, queue::assess(of->state, relay().time.wall(), policy->retry));
+}
+
+// ---- writing back ----------------------------------------------------------------------------------------------------
+
+void spooler::write(entry& of, change what) {
+  of.next = what;
+  if (!of.writing)
+    issue(of, *std::exchange(of.next, std::nullopt));
+}
+
+void spooler::issue(entry& of, const change& what) {
+  of.writing = true;
+  auto id = of.message->id;
+  auto next = then([this, id, what](auto& answer) { written(id, what, answer); });
+  if (what.remove) {
+    store_->remove({.id = id, .hint = of.hint, .revision = 0, .ride = true}, std::move(next));
+    return;
+  }
+  auto metadata = queue::encode_metadata(*of.message, of.state);
+  if (!metadata)
+    panic("the record of a message in delivery cannot be encoded");
+  of.changed = false;
+  store_->move({.id = id,
+                .hint = of.hint,
+                .revision = of.revision,
+                .state = what.state,
+                .due = what.due,
+                .metadata = std::move(*metadata),
+                .replace_metadata = true},
+               std::move(next));
+}
+
+void spooler::written(const message_id& id, change what, result<plugin::outcome>& answer) {
+  auto* of = find(id);
+  if (of == nullptr)
+    return;
+  of->writing = false;
+  if (answer && what.remove) {
+    relay().counts.queue_depth.subtract();
+  } else if (answer) {
+    auto& commit = plugin::as<plugin::storage_commit>(*answer);
+    of->hint = commit.hint;
+    of->revision = commit.revision;
+    if (what.state == HEDWIG_STATE_BOUNCED)
+      relay().counts.queue_depth.subtract();
+    if (what.state == HEDWIG_STATE_DEFERRED && handles_ && !of->next)
+      send(handles_->retry_timer, due_at{what.due});
+  } else if (answer.error().status == HEDWIG_E_CONFLICT || answer.error().status == HEDWIG_E_NOT_FOUND) {
+    telemetry::log(level::error, component::spooler,
+                   {"message.changed-elsewhere", "the store has another state of it than we; ours is given up"},
+                   {{"id", id.text()}, {"error", answer.error().text()}});
+    of->next.reset();
+  } else {
+    telemetry::log(level::error, component::spooler,
+                   {"message.not-updated", "the store did not take an outcome; it is tried again until it does"},
+                   {{"id", id.text()}, {"error", answer.error().text()}});
+    if (!of->next)
+      of->next = what;
+    delayed_send(this, write_retry_delay, retry_write{id});
+    return;
+  }
+  leave_if_done(id);
+}
+
+void spooler::leave_if_done(const message_id& id) {
+  auto* of = find(id);
+  if (of == nullptr || of->writing)
+    return;
+  if (of->next) {
+    issue(*of, *std::exchange(of->next, std::nullopt));
+    return;
+  }
+  if (of->reporting || std::ranges::any_of(of->state.recipients, [](auto& one) { return one.in_flight; }))
+    return;
+  if (!of->reported.empty() && !of->state.recipients[of->reported.front()].reported) {
+    settle(*of, queue::assess(of->state, relay().time.wall(), relay().policy()->retry)); // its notification failed
+    return;
+  }
+  active_bytes_ -= of->counted_bytes;
+  relay().memory.active.fetch_sub(of->counted_bytes, std::memory_order_relaxed);
+  active_.erase(id);
+  relay().counts.active_messages.set(static_cast<std::int64_t>(active_.size()));
+  empty_waiting_room();
+  if (starved_ && handles_ && has_room(0)) {
+    starved_ = false;
+    send(handles_->retry_timer, due_at{relay().time.wall()});
+  }
+}
+
+void spooler::on_lost(const attempts_lost& what) {
+  std::vector<message_id> concerned;
+  for (auto& [id, of] : active_)
+    concerned.push_back(id);
+  for (auto& id : concerned) {
+    auto* of = find(id);
+    if (of == nullptr)
+      continue;
+    std::vector<queue::outcome> lost;
+    for (std::uint32_t i = 0; i < of->state.recipients.size(); ++i)
+      if (of->state.recipients[i].in_flight &&
+          (!what.domains || what.domains->contains(queue::domain_of(of->message->envelope.recipients[i].address))))
+        lost.push_back({i, outcome_kind::returned, {}, {}});
+    if (!lost.empty())
+      apply(*of, lost);
+  }
+}
+
+void spooler::on_resume() {
+  starved_ = false;
+  if (handles_)
+    send(handles_->retry_timer, due_at{relay().time.wall()});
+}
+
+// ---- retention -------------------------------------------------------------------------------------------------------
+
+void spooler::sweep() {
+  auto policy = relay().policy();
+  auto& cleanup = policy->settings.storage.cleanup;
+  delayed_send(this, std::chrono::ceil<std::chrono::seconds>(cleanup.interval), clean_up{});
+  if (!relay().draining)
+    remove_expired();
+}
+
+void spooler::remove_expired() {
+  plugin::list_request list{.states = HEDWIG_STATE_MASK(HEDWIG_STATE_BOUNCED),
+                            .due_before = relay().time.wall(),
+                            .cursor = {},
+                            .limit = cleanup_limit};
+  store_->list(std::move(list), then([this](auto& answer) {
+                 if (!answer || plugin::as<plugin::storage_listing>(*answer).entries.empty())
+                   return;
+                 auto& old = plugin::as<plugin::storage_listing>(*answer).entries;
+                 for (auto& one : old)
+                   store_->remove({.id = one.id, .hint = one.hint, .revision = one.revision, .ride = true}, then([](auto&) {}));
+                 telemetry::log(level::info, component::spooler,
+                                {"queue.cleaned", "bounced messages beyond storage.cleanup.bounced_retention removed"},
+                                {{"messages", old.size()}});
+               }));
+}
+
+} // namespace hedwig

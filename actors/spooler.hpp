@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/observed_actor.hpp"
+#include "runtime/plugin/storage_client.hpp"
+
+#include <Poco/JSON/Object.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace hedwig {
+
+/// The only way to the store, and the one place that knows the state of each message in delivery: it puts what sessions
+/// bring, hands on what is due, merges the outcomes of attempts into the record and commits that. A message is "active"
+/// from its PUT or CLAIM until its outcome is on disk; their number and bytes are limited.
+class spooler final : public observed_actor {
+public:
+  spooler(caf::actor_config& config, relay_context& context, const actor_place& place);
+
+private:
+  /// How the store is to keep a message from now on.
+  struct change {
+    bool remove = false;
+    std::uint32_t state = HEDWIG_STATE_DEFERRED;
+    wall_time due{};
+  };
+  /// An active message.
+  struct entry {
+    queue::message_ptr message;
+    queue::record state;
+    hedwig_storage_hint hint{};
+    std::uint64_t revision = 0;
+    steady_time began{};         ///< of this activity
+    bool writing = false;        ///< a change is with the store
+    std::optional<change> next;  ///< the latest one that waits for it: outcomes meanwhile are merged into one
+    bool reporting = false;      ///< the bouncer makes a notification about it
+    bool changed = false;        ///< the record differs from what the store has
+    std::vector<std::uint32_t> reported; ///< by the notification under way
+    std::vector<std::uint32_t> warned;
+    bool hold_wanted = false;    ///< by an operator, once the attempt ends
+    bool delete_wanted = false;
+    bool bounce_wanted = false;
+    std::uint64_t counted_bytes = 0; ///< of its body, once it is out for delivery
+  };
+  using ledger = std::unordered_map<message_id, entry>;
+  /// What is done when the store has answered.
+  using continuation = std::function<void(result<plugin::outcome>&)>;
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  void count_what_is_there();
+
+  // messages
+  void on_store(store_message& request);
+  void on_answers(plugin_answers& answers);
+  void on_outcome(const attempt_outcome& ended);
+  void on_lost(const attempts_lost& what);
+  void on_claim_due(const claim_due& question);
+  void on_load_body(const load_body& question);
+  void on_rewire(const rewire& fresh);
+  void on_console(const console_request& request);
+  void on_resume();
+  void sweep();
+  void remove_expired();
+
+  // accepting
+  void stored(store_message& request, queue::record state, bool admitted, result<plugin::outcome>& answer);
+  void report_not_stored(const queue::message& message, const error& why);
+  void count_stored(const plugin::storage_commit& commit, const queue::message& message);
+  [[nodiscard]] bool has_room(std::uint64_t bytes) const;
+
+  // handing out
+  void claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer);
+  void activate(plugin::storage_entry& found, std::vector<delivery_work>& works);
+  void set_aside(const plugin::storage_entry& damaged, const error& why);
+  void drop_outbound(entry& of);
+  void start_attempt(entry& of, std::vector<std::uint32_t> recipients, std::vector<delivery_work>& works);
+  [[nodiscard]] bool has_bytes_for(const queue::message& message) const;
+  void empty_waiting_room();
+  entry& enter(queue::message_ptr message, queue::record state, hedwig_storage_hint hint, std::uint64_t revision);
+
+  // settling
+  void apply(entry& to, std::span<const queue::outcome> outcomes);
+  void log_outcomes(const entry& of, std::span<const queue::outcome> outcomes, const queue::decision& made);
+  void settle(entry& of, const queue::decision& made);
+  void ask_for_report(entry& of, const queue::decision& made);
+  void reported(const message_id& about, bool durable);
+  void write(entry& of, change what);
+  void issue(entry& of, const change& what);
+  void written(const message_id& id, change what, result<plugin::outcome>& answer);
+  void leave_if_done(const message_id& id);
+  void hand_out(std::vector<delivery_work> works);
+
+  [[nodiscard]] plugin::reply_to then(continuation next);
+  [[nodiscard]] entry* find(const message_id& id);
+
+  // the console (spooler_console.cpp)
+  void console_list(const console_request& request);
+  void console_show(const console_request& request);
+  void console_change(const console_request& request);
+  void console_pause(const console_request& request);
+  [[nodiscard]] Poco::JSON::Object describe_entry(const plugin::storage_entry& entry);
+  void change_active(entry& of, const console_request& request);
+  void change_stored(plugin::storage_entry& found, const console_request& request);
+
+  std::shared_ptr<plugin::storage_client> store_;
+  std::shared_ptr<plugin::completion_sink> sink_;
+  std::shared_ptr<const wiring> handles_;
+  std::unordered_map<std::uint64_t, continuation> open_; ///< calls that the store has not answered; bounded by it
+  std::uint64_t last_tag_ = 0;
+  ledger active_;
+  std::uint64_t active_bytes_ = 0;
+  std::size_t reserved_ = 0; ///< messages on their way into the ledger
+  bool starved_ = false;     ///< something due was left in the store for lack of room
+  std::vector<delivery_work> fresh_; ///< gathered while the answers of one group are handled
+  std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
+};
+
+} // namespace hedwig

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/serve.hpp"
+
+#include "app/command_line.hpp"
+#include "app/engine.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+
+namespace hedwig::app {
+
+using telemetry::component;
+using telemetry::level;
+
+namespace {
+
+/// What the signal thread and the relay's threads tell the main thread, as a signal of their own: one place to wait.
+constexpr int own_signal = SIGUSR2;
+
+struct progress {
+  std::mutex mutex;
+  bool failed = false;
+  bool drained = false;
+  std::string why;
+
+  void wake() { ::kill(::getpid(), own_signal); }
+};
+
+sigset_t handled_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int one : {SIGTERM, SIGINT, SIGHUP, own_signal})
+    sigaddset(&set, one);
+  return set;
+}
+
+bool open_log(const config::log_settings& settings) {
+  auto levels = telemetry::level_filter_from_environment(settings.level);
+  if (!levels) {
+    std::cerr << "hedwig: HEDWIG_LOG_LEVEL: " << levels.error().text() << '\n';
+    return false;
+  }
+  telemetry::start_log({.levels = *levels,
+                        .format = settings.format == config::log_format::json ? telemetry::log_format::json
+                                                                              : telemetry::log_format::text,
+                        .queue_size = settings.queue_size});
+  return true;
+}
+
+supervisor_events events_for(progress& seen) {
+  return {.started =
+              [] {
+                telemetry::log(level::info, component::main, {"relay.ready", "every listener listens; mail is taken"},
+                               {{"version", HEDWIG_VERSION}, {"pid", ::getpid()}});
+              },
+          .failed =
+              [&seen](const std::string& why) {
+                {
+                  std::lock_guard guard{seen.mutex};
+                  seen.failed = true;
+                  seen.why = why;
+                }
+                seen.wake();
+              },
+          .drained =
+              [&seen] {
+                {
+                  std::lock_guard guard{seen.mutex};
+                  seen.drained = true;
+                }
+                seen.wake();
+              }};
+}
+
+/// Waits for the next signal; 0 when `timeout` (if any) passed first.
+int next_signal(const sigset_t& set, std::optional<std::chrono::nanoseconds> timeout) {
+  if (!timeout) {
+    int which = 0;
+    sigwait(&set, &which);
+    return which;
+  }
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*timeout);
+  timespec limit{seconds.count(), (*timeout - seconds).count()};
+  auto which = sigtimedwait(&set, nullptr, &limit);
+  return which > 0 ? which : 0;
+}
+
+int run(engine& relay, progress& seen, const std::string& config_path, const sigset_t& set,
+        std::chrono::nanoseconds drain_timeout) {
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  for (;;) {
+    std::optional<std::chrono::nanoseconds> left;
+    if (deadline)
+      left = std::max<std::chrono::nanoseconds>(*deadline - std::chrono::steady_clock::now(), std::chrono::nanoseconds{0});
+    auto which = next_signal(set, left);
+    {
+      std::lock_guard guard{seen.mutex};
+      if (seen.failed) {
+        telemetry::log(level::error, component::main, {"relay.failed", "the relay has to stop"}, {{"why", seen.why}});
+        return exit_failed;
+      }
+      if (seen.drained)
+        return exit_ok;
+    }
+    if (which == 0) {
+      telemetry::log(level::warn, component::main,
+                     {"relay.drain-timeout", "process.drain_timeout passed; what is under way is cut off and tried again later"});
+      return exit_ok;
+    }
+    if (which == SIGHUP) {
+      relay.reload(config_path);
+    } else if (which == SIGTERM || which == SIGINT) {
+      if (deadline) {
+        telemetry::log(level::warn, component::main, {"relay.killed", "a second signal: ending at once"});
+        telemetry::flush_log();
+        std::_Exit(exit_ok);
+      }
+      telemetry::log(level::info, component::main, {"relay.draining", "no new connections; finishing what is under way"});
+      deadline = std::chrono::steady_clock::now() + drain_timeout;
+      relay.drain();
+    }
+  }
+}
+
+} // namespace
+
+int serve(const std::string& config_path) {
+  auto from = prepare(config_path);
+  std::cerr << from.warnings << from.errors;
+  if (!from.ok())
+    return exit_usage;
+  // Blocked before any thread is made, so that all inherit it and the main thread alone takes them.
+  auto set = handled_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  if (!open_log(from.policy->settings.log))
+    return exit_usage;
+  auto drain_timeout = from.policy->settings.process.drain_timeout;
+  progress seen;
+  int status = exit_failed;
+  if (auto relay = engine::start(std::move(from), events_for(seen))) {
+    status = run(**relay, seen, config_path, set, drain_timeout);
+    relay->reset();
+    telemetry::log(level::info, component::main, {"relay.stopped", "stopped"}, {{"status", status}});
+  } else {
+    telemetry::log(level::error, component::main, {"relay.not-started", "could not start"}, {{"error", relay.error().text()}});
+  }
+  telemetry::stop_log();
+  return status;
+}
+
+} // namespace hedwig::app
