@@ -141,11 +141,11 @@ TEST(client_body, gives_a_plain_slice_out_without_a_copy) {
 TEST(client_body, is_linear_on_bodies_made_to_be_slow) {
   for (const std::string_view unit : {"\r", "\n", ".\r\n", "\r.", "\n."}) {
     std::string text;
-    while (text.size() < 8U << 20U)
+    while (text.size() < 1U << 20U)
       text += unit;
     const std::clock_t begin = std::clock(); // CPU time: others may be busy
     EXPECT_GT(wire_of(cut_up(text, 1U << 20U), 1U << 20U).size(), text.size());
-    EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
+    EXPECT_LT(std::clock() - begin, 10 * CLOCKS_PER_SEC);
   }
 }
 
