@@ -10,7 +10,7 @@
 #include <Poco/JSON/Object.h>
 #include <Poco/JSON/Parser.h>
 
-#include <cmath>
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -50,7 +50,9 @@ std::optional<wall_time> from_seconds(double seconds) {
 std::optional<wall_time> from_text(const std::string& text) {
   int offset = 0;
   Poco::DateTime parsed;
-  if (!Poco::DateTimeParser::tryParse(Poco::DateTimeFormat::ISO8601_FRAC_FORMAT, text, parsed, offset) || parsed.year() > 2200)
+  // The years are those that nanoseconds of wall_time can hold.
+  if (!Poco::DateTimeParser::tryParse(Poco::DateTimeFormat::ISO8601_FRAC_FORMAT, text, parsed, offset) ||
+      parsed.year() < 1970 || parsed.year() > 2200)
     return std::nullopt;
   parsed.makeUTC(offset);
   return wall_time{std::chrono::microseconds{parsed.timestamp().epochMicroseconds()}};

@@ -220,6 +220,14 @@ TEST(metadata_v0_10, what_it_cannot_be_is_refused_with_a_reason) {
   }
 }
 
+TEST(metadata_v0_10, a_time_outside_of_the_clock_counts_as_none) {
+  for (auto time : {R"("0019-05-06T07:08:09Z")", R"("9999-05-06T07:08:09Z")", "1e300", "-1e300", R"({"secs_since_epoch":1e30})"}) {
+    auto read = decode_metadata(fmt::format(R"(HEDWIG1 {{"from":"a","to":["b"],"queued_at":{}}})", time), id);
+    ASSERT_TRUE(read) << time;
+    EXPECT_EQ(read->record.first_queued, wall_time{1'469'918'176'385ms}) << time;
+  }
+}
+
 TEST(metadata_v0_10, deep_nesting_is_refused) {
   EXPECT_FALSE(decode_metadata("HEDWIG1 {\"to\":" + std::string(100'000, '['), id));
 }
