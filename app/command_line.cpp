@@ -65,21 +65,12 @@ std::expected<command_line, std::string> parse_command_line(const std::vector<st
   Poco::Util::OptionProcessor processor{known};
   processor.setUnixStyle(true);
   bool named = false;
-  std::string waiting; // option whose value is the next argument
   try {
     for (auto& argument : arguments) {
-      if (!waiting.empty()) {
-        take(parsed, std::exchange(waiting, {}), argument);
-        continue;
-      }
-      std::string name;
+      std::string name; // stays empty while the processor waits for the value, the next argument
       std::string value;
       if (processor.process(argument, name, value)) {
-        auto wants_value = known.getOption(name).takesArgument();
-        if (wants_value && value.empty())
-          waiting = name;
-        else if (!name.empty())
-          take(parsed, name, value);
+        take(parsed, name, value);
         continue;
       }
       auto found = commands().find(argument);
@@ -87,11 +78,10 @@ std::expected<command_line, std::string> parse_command_line(const std::vector<st
         return std::unexpected{"unknown command \"" + argument + "\": see hedwig help"};
       parsed.what = found->second;
     }
+    processor.checkRequired(); // a value that never came
   } catch (const Poco::Util::OptionException& e) {
     return std::unexpected{e.displayText() + ": see hedwig help"};
   }
-  if (!waiting.empty())
-    return std::unexpected{"--" + waiting + " needs a value: see hedwig help"};
   return parsed;
 }
 
