@@ -3,34 +3,37 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace hedwig::smtp {
 
-// Where feed() stands. The next LF and NUL are remembered, so that each byte is searched once for each.
+// Where feed() stands. The next CR, LF and NUL are remembered, so that each byte is searched once for each, whatever comes.
 struct data_reader::cursor {
-  const char* here;
-  const char* end;
+  const char* here = nullptr;
+  const char* end = nullptr;
+  const char* next_cr = nullptr;
   const char* next_lf = nullptr;
   const char* next_nul = nullptr;
 
-  const char* find(char wanted) const noexcept {
-    auto* found = static_cast<const char*>(std::memchr(here, wanted, static_cast<std::size_t>(end - here)));
-    return found == nullptr ? end : found;
-  }
-  const char* lf() noexcept {
-    if (next_lf == nullptr || next_lf < here)
-      next_lf = find('\n');
-    return next_lf;
-  }
-  const char* nul() noexcept {
-    if (next_nul == nullptr || next_nul < here)
-      next_nul = find('\0');
-    return next_nul;
+  const char* cr() noexcept { return find('\r', next_cr); }
+  const char* lf() noexcept { return find('\n', next_lf); }
+  const char* nul() noexcept { return find('\0', next_nul); }
+
+private:
+  const char* find(char wanted, const char*& known) const noexcept {
+    if (known == nullptr || known < here) {
+      known = static_cast<const char*>(std::memchr(here, wanted, static_cast<std::size_t>(end - here)));
+      if (known == nullptr)
+        known = end;
+    }
+    return known;
   }
 };
 
 std::size_t data_reader::feed(std::string_view bytes) {
-  cursor at{bytes.data(), bytes.data() + bytes.size()};
+  cursor at;
+  at.here = bytes.data();
+  at.end = bytes.data() + bytes.size();
   while (at.here != at.end && state_ != state::done) {
     switch (state_) {
     case state::line_start: at_line_start(at); break;
@@ -62,7 +65,7 @@ void data_reader::at_line_start(cursor& at) {
 void data_reader::in_line(cursor& at) {
   auto* run = at.here;
   for (;;) {
-    auto* cr = at.find('\r');
+    auto* cr = at.cr();
     auto* stop = std::min(cr, at.lf());
     if (at.nul() < stop)
       fail(data_fault::nul);
@@ -175,7 +178,8 @@ rope data_reader::take_body() {
 }
 
 void data_reader::fail(data_fault why) noexcept {
-  fault_ = std::max(fault_, why);
+  if (std::exchange(fault_, std::max(fault_, why)) != data_fault::none)
+    return; // nothing is held any more
   body_ = rope{};
   current_ = buffer{};
   current_size_ = 0;

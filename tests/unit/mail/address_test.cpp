@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 namespace hedwig::mail {
 namespace {
@@ -130,14 +130,14 @@ TEST(address, needs_smtputf8_tells_ascii_apart) {
 }
 
 TEST(address, hostile_lengths_cost_linear_time) {
-  auto begin = std::chrono::steady_clock::now();
+  auto begin = std::clock();
   for (auto& piece : {"a."s, "\"\\\""s, "a@"s, "@a,"s, "["s, "\xC3\xA9"s}) {
     std::string text;
     while (text.size() < 1'000'000)
       text += piece;
     EXPECT_FALSE(address::parse(text)) << piece;
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{2});
+  EXPECT_LT(std::clock() - begin, 2 * CLOCKS_PER_SEC);
 }
 
 TEST(domain_key, is_the_same_for_the_same_domain) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 
 #include "runtime/mail/date.hpp"
 
@@ -220,14 +221,14 @@ TEST(addresses_in, understands_what_people_write) {
 }
 
 TEST(addresses_in, is_linear) {
-  auto begin = std::chrono::steady_clock::now();
+  auto begin = std::clock();
   for (std::string piece : {"(", "<", "\"", ",", "a@b,", "(\\", ":;", "[", " ", "<>"}) {
     std::string text;
     while (text.size() < 1'000'000)
       text += piece;
     EXPECT_LE(addresses_in(text).size(), from_addresses_max);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{2});
+  EXPECT_LT(std::clock() - begin, 2 * CLOCKS_PER_SEC);
 }
 
 } // namespace

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "runtime/smtp/path.hpp"
 #include "runtime/smtp/sasl.hpp"
@@ -56,7 +56,7 @@ TEST(command, http_is_seen) {
 }
 
 TEST(command, hostile_lines_cost_linear_time) {
-  auto begin = std::chrono::steady_clock::now();
+  auto begin = std::clock();
   for (auto& piece : {" "s, "x "s, "a="s, "\"\\\""s, "@"s, "<"s, "+41"s})
     for (auto* front : {"MAIL FROM:<a@b>", "RCPT TO:<", "EHLO ", "AUTH ", "MAIL FROM:<> AUTH=", ""}) {
       std::string line = front;
@@ -64,7 +64,7 @@ TEST(command, hostile_lines_cost_linear_time) {
         line += piece;
       [[maybe_unused]] auto ignored = parse_command(line, {});
     }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{5});
+  EXPECT_LT(std::clock() - begin, 5 * CLOCKS_PER_SEC);
 }
 
 TEST(path, postmaster_needs_its_bracket) {
