@@ -75,6 +75,7 @@ public:
   telemetry::counter& stored_bytes{all_.counter("logqueue_bytes_appended_total", "0")};
   telemetry::counter& store_errors{all_.counter("logqueue_append_errors_total", "0")};
   telemetry::gauge& queue_depth{all_.gauge("hedwig_queue_depth")};
+  telemetry::gauge& retry_window{all_.gauge("hedwig_retry_window")};
   telemetry::gauge& active_messages{all_.gauge("hedwig_active_messages")};
   telemetry::gauge& destinations{all_.gauge("hedwig_destinations")};
   telemetry::gauge& destinations_resting{all_.gauge("hedwig_destinations_resting")};

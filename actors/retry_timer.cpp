@@ -9,8 +9,9 @@ namespace hedwig {
 
 namespace {
 
-/// A due time is wall-clock time, which may jump; looking at it this often keeps a jump from freezing retries.
-constexpr auto sleep_max = std::chrono::seconds{30};
+/// The store is looked at this often in any case: for what the window had no room for, for what an earlier run left, and
+/// because due times are wall-clock time, which may jump.
+constexpr auto look_interval = std::chrono::seconds{15};
 /// After the store failed to answer.
 constexpr auto pause_after_failure = std::chrono::seconds{5};
 /// Messages asked for at once.
@@ -40,11 +41,21 @@ caf::behavior retry_timer::make_behavior() {
           [this](const tick& now) { on_tick(now.generation); }};
 }
 
+void retry_timer::note(wall_time when) {
+  if (when == wall_time::max())
+    return;
+  window_.insert(when);
+  auto limit = std::max(1u, relay().policy()->settings.queue.retry_window);
+  while (window_.size() > limit)
+    window_.erase(std::prev(window_.end()));
+  relay().counts.retry_window.set(static_cast<std::int64_t>(window_.size()));
+}
+
 void retry_timer::on_due(wall_time when) {
-  if (asking_)
-    next_due_ = std::min(next_due_, when);
-  else if (when < wake_at_)
-    sleep_until(when);
+  auto sooner = window_.empty() || when < *window_.begin();
+  note(when);
+  if (sooner && !asking_)
+    sleep();
 }
 
 void retry_timer::on_tick(std::uint64_t generation) {
@@ -57,35 +68,36 @@ void retry_timer::ask() {
     return;
   set_state("claiming");
   asking_ = true;
-  next_due_ = wall_time::max();
-  send(handles_->spooler, claim_due{relay().time.wall(), claim_limit});
+  auto now = relay().time.wall();
+  window_.erase(window_.begin(), window_.upper_bound(now));
+  send(handles_->spooler, claim_due{now, claim_limit});
 }
 
 void retry_timer::on_claimed(claimed& found) {
   asking_ = false;
-  auto now = relay().time.wall();
-  auto next = std::min(found.next_due, next_due_);
+  note(found.next_due);
   if (found.status != HEDWIG_OK) {
     telemetry::log(telemetry::level::warn, telemetry::component::retry,
                    {"retry.claim-failed", "the store could not tell what is due; asking again soon"},
                    {{"status", to_string_view(found.status)}});
-    next = now + pause_after_failure;
+    note(relay().time.wall() + pause_after_failure);
   }
   if (!found.works.empty())
     send(handles_->dispatcher, dispatch{std::move(found.works)});
-  sleep_until(next);
+  sleep();
 }
 
-void retry_timer::sleep_until(wall_time when) {
+void retry_timer::sleep() {
   auto now = relay().time.wall();
+  auto next = window_.empty() ? now + look_interval : *window_.begin();
   set_state("waiting");
-  wake_at_ = when;
   ++generation_;
-  auto wait = when <= now ? std::chrono::nanoseconds{0} : std::min<std::chrono::nanoseconds>(when - now, sleep_max);
-  if (wait.count() == 0)
+  if (next <= now) {
     send(this, tick{generation_});
-  else
-    delayed_send(this, std::chrono::ceil<std::chrono::milliseconds>(wait), tick{generation_});
+    return;
+  }
+  auto wait = std::min<std::chrono::nanoseconds>(next - now, look_interval);
+  delayed_send(this, std::chrono::ceil<std::chrono::milliseconds>(wait), tick{generation_});
 }
 
 } // namespace hedwig

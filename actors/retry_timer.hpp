@@ -4,10 +4,13 @@
 #include "actors/messages.hpp"
 #include "actors/observed_actor.hpp"
 
+#include <set>
+
 namespace hedwig {
 
 /// Wakes what is due: asks the spooler for a window of due messages, passes them to the dispatcher and sleeps until the
-/// next one. Holds one time, not the queue.
+/// next one. Holds the due times of a window, not the queue: what does not fit is found by looking in the store now and
+/// then.
 class retry_timer final : public observed_actor {
 public:
   retry_timer(caf::actor_config& config, relay_context& context, const actor_place& place)
@@ -20,11 +23,11 @@ private:
   void on_claimed(claimed& found);
   void on_tick(std::uint64_t generation);
   void ask();
-  void sleep_until(wall_time when);
+  void note(wall_time when);
+  void sleep();
 
   std::shared_ptr<const wiring> handles_;
-  wall_time wake_at_ = wall_time::max(); ///< when the running sleep ends
-  wall_time next_due_ = wall_time::max(); ///< heard of while an answer was awaited
+  std::set<wall_time> window_; ///< times at which something is due; at most queue.retry_window
   std::uint64_t generation_ = 0; ///< CAF's delayed messages cannot be cancelled: an old one is told by its number
   bool asking_ = false;
 };
