@@ -19,6 +19,7 @@ namespace {
 constexpr std::string_view magic = "HWM";
 constexpr char version = 1;
 constexpr std::size_t from_domains_max = 64;
+constexpr std::uint64_t reply_code_max = 999;
 
 // WARNING: on disk; numbers are never given anew.
 namespace tag {
@@ -75,7 +76,7 @@ std::string encode_recipient(const recipient& to, const recipient_state& state, 
   out.number(recipient_tag::status, static_cast<std::uint64_t>(state.status));
   out.number(recipient_tag::attempts, state.attempts);
   out.number(recipient_tag::unknown, state.unknown);
-  out.number(recipient_tag::reply_code, state.last_reply.code);
+  out.number(recipient_tag::reply_code, std::min<std::uint64_t>(state.last_reply.code, reply_code_max));
   out.text(recipient_tag::reply_status, state.last_reply.status);
   out.text(recipient_tag::reply_text, std::string_view{state.last_reply.text}.substr(0, text_max));
   out.text(recipient_tag::remote, std::string_view{state.remote}.substr(0, text_max));
@@ -240,7 +241,7 @@ private:
     case recipient_tag::unknown:
       return number(field, state.unknown);
     case recipient_tag::reply_code:
-      return number(field, state.last_reply.code, 999);
+      return number(field, state.last_reply.code, reply_code_max);
     case recipient_tag::reply_status:
       state.last_reply.status = field.value();
       return;
@@ -304,6 +305,10 @@ result<std::string> encode_metadata(const message& known, const record& state) {
                                  fmt::format("{} recipients with {} states; at most {}", known.envelope.recipients.size(),
                                              count, recipients_max),
                                  known.id.text()}};
+  // What could not be read back must not be acknowledged.
+  auto readable = [](const recipient& to) { return is_path_text(to.address); };
+  if (!is_path_text(known.envelope.reverse_path) || !std::ranges::all_of(known.envelope.recipients, readable))
+    return std::unexpected{error{HEDWIG_E_INVALID, "an address holds control characters or is too long", known.id.text()}};
   for (std::size_t text_max : {reply_text_size_max, std::size_t{64}, std::size_t{0}})
     if (auto bytes = encode(known, state, text_max); bytes.size() <= metadata_size_max)
       return bytes;

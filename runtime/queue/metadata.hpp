@@ -22,7 +22,7 @@ struct stored {
 
 /// Message (without body) and record as bytes for the store. Reply texts are shortened, then dropped, when the whole
 /// would exceed metadata_size_max. HEDWIG_E_INVALID when it does even so, when there are more than recipients_max
-/// recipients, or when record and envelope disagree on their number.
+/// recipients, when record and envelope disagree on their number, or when an address holds control characters.
 /// WARNING: on disk. "HWM" and a version byte, then fields: tag byte, length (LEB128), that many bytes. Recipients are
 /// such fields that hold fields. Fields may come to be added: an older reader skips tags it does not know.
 [[nodiscard]] result<std::string> encode_metadata(const message& known, const record& state);

@@ -89,10 +89,24 @@ TEST(metadata, of_a_newer_format_is_named_as_such) {
   EXPECT_EQ(decode_metadata(bytes, id).error().status, HEDWIG_E_UNSUPPORTED);
 }
 
-TEST(metadata, an_address_with_a_line_end_is_refused) {
+TEST(metadata, an_address_with_a_line_end_is_neither_written_nor_read) {
   auto all = sample();
   all.message.envelope.recipients[0].address = "a@b>\r\nRCPT TO:<c@d";
-  EXPECT_EQ(decode_metadata(*encode_metadata(all.message, all.record), id).error().status, HEDWIG_E_CORRUPT);
+  EXPECT_EQ(encode_metadata(all.message, all.record).error().status, HEDWIG_E_INVALID);
+  all.message.envelope.recipients[0].address = "a@b>xxRCPT TO:<c@d";
+  auto bytes = *encode_metadata(all.message, all.record);
+  bytes.replace(bytes.find("xxRCPT"), 2, "\r\n");
+  EXPECT_EQ(decode_metadata(bytes, id).error().status, HEDWIG_E_CORRUPT);
+}
+
+TEST(metadata, whatever_is_written_can_be_read) {
+  auto all = sample();
+  all.record.recipients[1].last_reply.code = 65535;
+  all.message.from_domains.assign(1000, "a.test");
+  all.message.subject.assign(10'000, 's');
+  auto read = decode_metadata(*encode_metadata(all.message, all.record), id);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->record.recipients[1].last_reply.code, 999);
 }
 
 TEST(metadata, of_a_thousand_recipients_with_long_replies_fits_the_store) {
