@@ -29,7 +29,7 @@ struct host::state {
 
 host::host(host_options options)
     : options_{std::move(options)}, ops_{std::make_unique<op_table>(options_.ops_max)},
-      timers_{std::make_unique<timer_queue>(options_.timers_max)}, state_{std::make_unique<state>()} {
+      timers_{std::make_unique<timer_queue>(options_.timers_max)}, state_{std::make_shared<state>()} {
   if (options_.threads)
     state_->thread = std::thread{[this] { run(); }};
 }
@@ -42,9 +42,11 @@ host::~host() {
   }
   if (!state_->thread.joinable())
     return;
+  // What was posted may have held the last reference.
   if (state_->thread.get_id() == std::this_thread::get_id())
-    panic("the plugin host was dropped by its own thread");
-  state_->thread.join();
+    state_->thread.detach();
+  else
+    state_->thread.join();
 }
 
 void host::wake() {
@@ -62,7 +64,12 @@ void host::post(std::move_only_function<void()> work) {
 
 void host::run() {
   pthread_setname_np(pthread_self(), "plugin-host");
-  auto& s = *state_;
+  auto shared = state_;
+  auto& s = *shared;
+  auto stopping = [&] {
+    std::lock_guard lock{s.mutex};
+    return s.stopping;
+  };
   auto next_tick = time().steady() + options_.tick;
   std::unique_lock lock{s.mutex};
   while (!s.stopping) {
@@ -71,24 +78,26 @@ void host::run() {
                     [&] { return s.woken || s.stopping; });
     s.woken = false;
     lock.unlock();
-    run_posted();
+    run_posted(s);
+    if (stopping())
+      return;
     auto now = time().steady();
     timers_->fire_due(now);
     if (now >= next_tick) {
-      expire();
       next_tick = now + options_.tick;
+      expire();
     }
     lock.lock();
   }
 }
 
-void host::run_posted() {
+void host::run_posted(state& shared) {
   for (;;) {
-    std::unique_lock lock{state_->mutex};
-    if (state_->posted.empty())
+    std::unique_lock lock{shared.mutex};
+    if (shared.posted.empty() || shared.stopping)
       return;
-    auto work = std::move(state_->posted.front());
-    state_->posted.pop_front();
+    auto work = std::move(shared.posted.front());
+    shared.posted.pop_front();
     lock.unlock();
     work();
   }
@@ -97,7 +106,7 @@ void host::run_posted() {
 void host::run_due() {
   for (;;) {
     if (!options_.threads)
-      run_posted();
+      run_posted(*state_);
     auto fired = timers_->fire_due(time().steady());
     expire();
     std::lock_guard lock{state_->mutex};

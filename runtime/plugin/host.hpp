@@ -61,13 +61,13 @@ public:
 private:
   struct state;
   void run();
-  void run_posted();
+  static void run_posted(state& shared);
   void expire();
 
   host_options options_;
   std::unique_ptr<op_table> ops_;
   std::unique_ptr<timer_queue> timers_;
-  std::unique_ptr<state> state_;
+  std::shared_ptr<state> state_; // the thread's too: it may drop the host itself
 };
 
 } // namespace hedwig::plugin

@@ -175,7 +175,13 @@ result<void> instance::reload_and_wait(std::shared_ptr<const hedwig_config> conf
 }
 
 result<void> instance::stop_and_wait(std::chrono::nanoseconds timeout) {
-  return wait_for([this](reply_to reply) { stop(std::move(reply)); }, timeout);
+  auto stopped = wait_for([this](reply_to reply) { stop(std::move(reply)); }, timeout);
+  // The jobs hold references: without them destroy() runs where the caller drops the last one.
+  if (control_ && stopped) {
+    control_->wait_idle();
+    workers_->wait_idle();
+  }
+  return stopped;
 }
 
 instance_counters instance::counters() const noexcept {

@@ -16,7 +16,7 @@ namespace hedwig::plugin {
 struct worker_pool::state {
   std::mutex mutex;
   std::condition_variable work_there;
-  std::condition_variable thread_gone;
+  std::condition_variable thread_gone; // or idle
   std::deque<job> queue;
   std::vector<std::thread> threads;
   std::string name;
@@ -36,6 +36,8 @@ void work(std::shared_ptr<State> shared) {
   std::unique_lock lock{s.mutex};
   for (;;) {
     ++s.idle;
+    if (s.queue.empty() && s.idle == s.alive)
+      s.thread_gone.notify_all();
     s.work_there.wait(lock, [&] { return s.stopping || !s.queue.empty(); });
     --s.idle;
     if (s.stopping)
@@ -111,6 +113,12 @@ std::size_t worker_pool::run_queued() {
     lock.unlock();
     next();
   }
+}
+
+bool worker_pool::wait_idle() const {
+  auto& s = *state_;
+  std::unique_lock lock{s.mutex};
+  return s.thread_gone.wait_for(lock, shutdown_wait, [&] { return s.queue.empty() && s.idle == s.alive; });
 }
 
 std::size_t worker_pool::queued() const {

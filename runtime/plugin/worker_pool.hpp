@@ -30,6 +30,8 @@ public:
   /// Runs what waits on this thread; how many ran. For a pool without threads.
   std::size_t run_queued();
 
+  /// Waits until no job waits or runs, up to shutdown_wait; false after that. Not from a job.
+  bool wait_idle() const;
   [[nodiscard]] std::size_t queued() const;
   [[nodiscard]] unsigned threads() const; ///< started so far
 

@@ -157,6 +157,7 @@ public:
 
   void start() {
     store_.leases().clear();
+    stopping_ = false;
     try {
       store_.open();
       started_ = true;

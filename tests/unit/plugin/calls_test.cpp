@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// One call's life between host and plugin, with a plugin that does what the test says.
+#include <hedwig/storage.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/plugin/auth_provider.hpp"
+#include "runtime/plugin/current_call.hpp"
+#include "runtime/plugin/op_table.hpp"
+#include "runtime/plugin/storage_client.hpp"
+#include "tests/unit/plugin/support.hpp"
+
+namespace hedwig::plugin::testing {
+namespace {
+
+using std::chrono::seconds;
+
+void keep(void* self, hedwig_op* op, const hedwig_auth_request*) { static_cast<puppet*>(self)->ops.push_back(op); }
+const hedwig_auth auth_table{sizeof auth_table, 0, keep, nullptr, nullptr, nullptr};
+const auto auth_puppet = puppet_provider(HEDWIG_AUTH, &auth_table);
+
+std::vector<std::size_t> submits;
+void keep_all(void* self, const hedwig_storage_request* const* requests, size_t count) {
+  submits.push_back(count);
+  for (size_t i = 0; i < count; ++i)
+    static_cast<puppet*>(self)->ops.push_back(requests[i]->op);
+}
+const hedwig_storage_limits* small_limits(void*) {
+  static const hedwig_storage_limits limits{sizeof limits, 0, 4, 3, 0, 0};
+  return &limits;
+}
+const hedwig_storage storage_table{sizeof storage_table, 0, small_limits, keep_all, nullptr};
+const auto storage_puppet = puppet_provider(HEDWIG_STORAGE, &storage_table);
+
+hedwig_auth_result yes(std::string_view name) {
+  hedwig_auth_result r{};
+  r.struct_size = sizeof r;
+  r.identity = {name.data(), name.size()};
+  return r;
+}
+
+auth_request asking(std::string name) {
+  auth_request r;
+  r.username = std::move(name);
+  return r;
+}
+
+struct auth_bench : bench {
+  auth_bench() : bench{auth_puppet}, provider{*auth_provider::make(owner)} {}
+  std::shared_ptr<auth_provider> provider;
+};
+
+TEST(calls, give_what_the_plugin_answered_as_values) {
+  auth_bench b;
+  b.provider->verify_password(asking("ada"), b.reply(7));
+  {
+    std::string name{"ada@example.test"}; // gone when the value is looked at
+    auto r = yes(name);
+    puppet::last->finish(puppet::last->ops[0], HEDWIG_OK, &r);
+  }
+  ASSERT_EQ(b.sink->status(7), HEDWIG_OK);
+  EXPECT_EQ(as<identity>(**b.sink->find(7)).name, "ada@example.test");
+}
+
+TEST(calls, are_completed_exactly_once) {
+  auth_bench b;
+  b.provider->verify_password(asking("ada"), b.reply(1));
+  auto* op = puppet::last->ops[0];
+  puppet::last->finish(op, HEDWIG_E_DENIED);
+  b.provider->verify_password(asking("bob"), b.reply(2)); // takes the slot of the first
+  auto r = yes("mallory");
+  puppet::last->finish(op, HEDWIG_OK, &r);
+  EXPECT_EQ(b.sink->by_tag.size(), 1U);
+  EXPECT_EQ(b.sink->status(2), 1);
+  EXPECT_EQ(b.owner->counters().false_completions, 1U);
+  EXPECT_TRUE(b.log->has("completed that is not open"));
+  puppet::last->finish(puppet::last->ops[1], HEDWIG_E_DENIED);
+}
+
+TEST(calls, cannot_be_completed_by_another_instance) {
+  auth_bench victim;
+  auto* its = puppet::last;
+  auth_bench other;
+  victim.provider->verify_password(asking("ada"), victim.reply(1));
+  auto r = yes("mallory");
+  puppet::last->finish(its->ops[0], HEDWIG_OK, &r);
+  EXPECT_EQ(victim.sink->status(1), 1);
+  its->finish(its->ops[0], HEDWIG_E_DENIED);
+  EXPECT_EQ(victim.sink->status(1), HEDWIG_E_DENIED);
+}
+
+TEST(calls, never_say_yes_without_an_identity) {
+  auth_bench b;
+  for (auto tag : {1, 2})
+    b.provider->verify_password(asking("ada"), b.reply(static_cast<std::uint64_t>(tag)));
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_OK, nullptr);
+  auto empty = yes("");
+  puppet::last->finish(puppet::last->ops[1], HEDWIG_OK, &empty);
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_INTERNAL);
+  EXPECT_EQ(b.sink->status(2), HEDWIG_E_INTERNAL);
+}
+
+TEST(calls, turn_unknown_statuses_into_internal_errors) {
+  auth_bench b;
+  for (auto tag : {1, 2})
+    b.provider->verify_password(asking("ada"), b.reply(static_cast<std::uint64_t>(tag)));
+  puppet::last->finish(puppet::last->ops[0], -99);
+  puppet::last->finish(puppet::last->ops[1], 5);
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_INTERNAL);
+  EXPECT_EQ(b.sink->status(2), HEDWIG_E_INTERNAL);
+}
+
+TEST(deadlines, give_a_call_up_and_drop_the_late_answer) {
+  auth_bench b;
+  b.provider->verify_password(asking("ada"), {b.sink, 1, seconds{5}});
+  b.pass(seconds{4});
+  EXPECT_EQ(b.sink->status(1), 1);
+  b.pass(seconds{2});
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_TIMEOUT);
+  EXPECT_THAT(puppet::last->cancelled, ::testing::ElementsAre(puppet::last->ops[0]));
+  EXPECT_NE(puppet::last->host->op_cancelled(puppet::last->host, puppet::last->ops[0]), 0);
+  EXPECT_EQ(b.owner->counters().in_flight, 1U);
+  auto r = yes("ada");
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_OK, &r);
+  EXPECT_EQ(b.sink->by_tag.size(), 1U);
+  EXPECT_EQ(b.owner->counters().late_completions, 1U);
+  EXPECT_EQ(b.owner->counters().in_flight, 0U);
+}
+
+TEST(deadlines, default_to_the_instance_settings) {
+  auth_bench b;
+  b.provider->verify_password(asking("ada"), b.reply(1));
+  auto* host = puppet::last->host;
+  auto left = host->op_deadline(host, puppet::last->ops[0]) - host->steady_clock(host);
+  EXPECT_EQ(std::chrono::nanoseconds{left}, default_call_timeout);
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_E_DENIED);
+}
+
+TEST(calls, are_refused_when_too_many_are_in_flight) {
+  host_options options;
+  virtual_clock clock;
+  options.time = &clock;
+  options.threads = false;
+  options.ops_max = 3;
+  auto services = std::make_shared<host>(std::move(options));
+  auto owner = *instance::create(services, {nullptr, &auth_puppet, {}}, {}, std::make_shared<hedwig_config>());
+  ASSERT_TRUE(owner->start_and_wait(seconds{1}));
+  auto provider = *auth_provider::make(owner);
+  auto sink = std::make_shared<recorded_completions>();
+  for (std::uint64_t tag = 0; tag < 4; ++tag)
+    provider->verify_password(asking("ada"), {sink, tag, {}});
+  EXPECT_EQ(sink->status(3), HEDWIG_E_BUSY);
+  for (auto* op : puppet::last->ops)
+    puppet::last->finish(op, HEDWIG_E_DENIED);
+  ASSERT_TRUE(owner->stop_and_wait(seconds{1}));
+}
+
+TEST(calls, are_refused_before_start_and_after_stop) {
+  auth_bench b;
+  ASSERT_TRUE(b.owner->stop_and_wait(seconds{1}));
+  b.started = false;
+  b.provider->verify_password(asking("ada"), b.reply(1));
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_UNAVAILABLE);
+}
+
+TEST(crash_reports, name_the_plugin_and_the_call) {
+  static call_site seen;
+  static const hedwig_auth table{sizeof table, 0, [](void* self, hedwig_op* op, const hedwig_auth_request*) {
+                                   seen = current_call();
+                                   static_cast<puppet*>(self)->finish(op, HEDWIG_E_DENIED);
+                                 }, nullptr, nullptr, nullptr};
+  auto provider = puppet_provider(HEDWIG_AUTH, &table);
+  bench b{provider};
+  (*auth_provider::make(b.owner))->verify_password(asking("ada"), b.reply(1));
+  EXPECT_STREQ(seen.instance, "auth.puppet");
+  EXPECT_STREQ(seen.call, "verify_password");
+  EXPECT_EQ(current_call().call, nullptr);
+}
+
+struct storage_bench : bench {
+  storage_bench() : bench{storage_puppet}, client{*storage_client::make(owner)} { submits.clear(); }
+  void put(std::uint64_t tag) {
+    put_request r;
+    r.body.append_copy("body");
+    client->put(std::move(r), reply(tag));
+  }
+  void finish_all() {
+    std::vector<hedwig_completion> done;
+    for (auto* op : std::exchange(puppet::last->ops, {}))
+      done.push_back({op, HEDWIG_OK, 0, nullptr, nullptr});
+    puppet::last->host->complete(puppet::last->host, done.data(), done.size());
+  }
+  std::shared_ptr<storage_client> client;
+};
+
+TEST(storage_client, hands_the_completions_of_a_group_over_in_one_call) {
+  storage_bench b;
+  for (std::uint64_t tag = 0; tag < 3; ++tag)
+    b.put(tag);
+  b.finish_all();
+  EXPECT_THAT(b.sink->groups, ::testing::ElementsAre(3));
+  EXPECT_EQ(as<storage_commit>(**b.sink->find(2)).revision, 1U);
+}
+
+TEST(storage_client, keeps_to_the_limits_of_the_store) {
+  storage_bench b;
+  {
+    storage_client::cork together{*b.client};
+    for (std::uint64_t tag = 0; tag < 6; ++tag)
+      b.put(tag);
+    EXPECT_TRUE(submits.empty());
+  }
+  EXPECT_THAT(submits, ::testing::ElementsAre(3, 1)); // batch 3, in flight 4
+  EXPECT_EQ(b.client->waiting(), 2U);
+  b.finish_all();
+  EXPECT_THAT(submits, ::testing::ElementsAre(3, 1)); // not on the store's own stack
+  b.services->run_due();
+  EXPECT_THAT(submits, ::testing::ElementsAre(3, 1, 2));
+  b.finish_all();
+  EXPECT_EQ(b.sink->by_tag.size(), 6U);
+  EXPECT_EQ(b.client->in_flight(), 0U);
+}
+
+TEST(storage_client, does_not_submit_what_was_given_up_while_it_waited) {
+  storage_bench b;
+  for (std::uint64_t tag = 0; tag < 5; ++tag)
+    b.put(tag);
+  ASSERT_EQ(b.client->waiting(), 1U);
+  b.pass(default_call_timeout + seconds{1});
+  EXPECT_EQ(b.sink->status(4), HEDWIG_E_TIMEOUT);
+  b.finish_all();
+  b.services->run_due();
+  EXPECT_TRUE(puppet::last->ops.empty());
+  EXPECT_EQ(b.client->in_flight(), 0U);
+  EXPECT_EQ(b.owner->counters().in_flight, 0U);
+}
+
+TEST(storage_client, takes_over_the_buffers_of_a_read) {
+  storage_bench b;
+  auto before = buffer_bytes_live();
+  b.client->read({}, b.reply(1));
+  auto* host = puppet::last->host;
+  std::uint8_t* data = nullptr;
+  auto* buf = host->buf_alloc(host, 5, &data);
+  std::memcpy(data, "hello", 5);
+  hedwig_slice slice{buf, data, 5};
+  hedwig_read_result r{sizeof r, 0, &slice, 1, 5};
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_OK, &r);
+  EXPECT_EQ(as<storage_body>(**b.sink->find(1)).body.flatten(), "hello");
+  b.sink->by_tag.clear();
+  EXPECT_EQ(buffer_bytes_live(), before);
+}
+
+TEST(storage_client, gives_a_blocking_store_one_group_at_a_time) {
+  static std::atomic<int> inside{0};
+  static std::atomic<int> most{0};
+  static std::atomic<std::size_t> largest{0};
+  static const hedwig_storage table{
+      sizeof table, 0,
+      [](void*) -> const hedwig_storage_limits* {
+        static const hedwig_storage_limits limits{sizeof limits, 0, 10'000, 1000, 0, 0};
+        return &limits;
+      },
+      [](void* self, const hedwig_storage_request* const* requests, size_t count) {
+        most = std::max(most.load(), ++inside);
+        largest = std::max(largest.load(), count);
+        std::vector<hedwig_completion> done;
+        for (size_t i = 0; i < count; ++i)
+          done.push_back({requests[i]->op, HEDWIG_OK, 0, nullptr, nullptr});
+        --inside;
+        auto* host = static_cast<puppet*>(self)->host;
+        host->complete(host, done.data(), done.size());
+      },
+      nullptr};
+  auto provider = puppet_provider(HEDWIG_STORAGE, &table, HEDWIG_PROVIDER_BLOCKING);
+  bench b{provider, {}, true};
+  auto client = *storage_client::make(b.owner);
+  {
+    storage_client::cork together{*client};
+    for (std::uint64_t tag = 0; tag < 500; ++tag)
+      client->put({}, b.reply(tag));
+  }
+  for (std::uint64_t tag = 500; tag < 1000; ++tag)
+    client->put({}, b.reply(tag));
+  ASSERT_TRUE(b.sink->wait_for(1000));
+  EXPECT_EQ(most, 1);
+  EXPECT_GE(largest, 500U);
+}
+
+} // namespace
+} // namespace hedwig::plugin::testing

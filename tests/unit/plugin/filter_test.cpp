@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <hedwig/plugin.hpp>
+#include <hedwig/filter.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+
+#include "runtime/plugin/filter_provider.hpp"
+#include "runtime/plugin/timer_queue.hpp"
+#include "runtime/plugin/worker_pool.hpp"
+#include "tests/unit/plugin/support.hpp"
+
+namespace hedwig::plugin::testing {
+namespace {
+
+using sdk::str;
+using std::chrono::seconds;
+
+hedwig_verdict raw(int action, std::uint32_t code = 0, const char* enhanced = "", std::string_view text = "") {
+  return {sizeof(hedwig_verdict), action, code, 0, str(enhanced), str(text), nullptr, 0};
+}
+
+TEST(verdicts, get_the_usual_reply_when_the_filter_gives_none) {
+  auto v = raw(HEDWIG_REJECT);
+  auto checked = check_verdict(&v, hook::mail);
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->code, 550);
+  EXPECT_EQ(checked->enhanced_code, "5.7.1");
+  EXPECT_FALSE(checked->text.empty());
+  v = raw(HEDWIG_DISCONNECT, 554);
+  EXPECT_EQ(check_verdict(&v, hook::mail)->enhanced_code, "5.7.0");
+  EXPECT_EQ(check_verdict(nullptr, hook::mail)->action, verdict_action::proceed);
+}
+
+TEST(verdicts, are_failures_when_malformed) {
+  std::string long_text(2000, 'x');
+  for (auto& v : {raw(7), raw(-1), raw(HEDWIG_REJECT, 450), raw(HEDWIG_TEMPFAIL, 550), raw(HEDWIG_REJECT, 99),
+                  raw(HEDWIG_REJECT, 599), raw(HEDWIG_CONTINUE, 250), raw(HEDWIG_REJECT, 550, "4.7.1"),
+                  raw(HEDWIG_REJECT, 550, "5.7"), raw(HEDWIG_REJECT, 550, "5.7.1x"), raw(HEDWIG_REJECT, 550, "5.7000.1"),
+                  raw(HEDWIG_REJECT, 0, "", "two\r\n250 lines"), raw(HEDWIG_REJECT, 0, "", "\xff"),
+                  raw(HEDWIG_REJECT, 0, "", "\xed\xa0\x80"), raw(HEDWIG_REJECT, 0, "", "\xc0\xaf"),
+                  raw(HEDWIG_QUARANTINE, 0, "", "\x1b[2J"), raw(HEDWIG_REJECT, 0, "", long_text)}) {
+    auto checked = check_verdict(&v, hook::end);
+    ASSERT_FALSE(checked) << v.action << " " << v.reply_code;
+    EXPECT_EQ(checked.error().status, HEDWIG_E_INVALID);
+  }
+}
+
+result<verdict> with_edit(hedwig_edit edit, hook at = hook::end, std::size_t times = 1) {
+  edit.struct_size = sizeof edit;
+  std::vector<const hedwig_edit*> edits(times, &edit);
+  auto v = raw(HEDWIG_CONTINUE);
+  v.edits = edits.data();
+  v.edit_count = edits.size();
+  return check_verdict(&v, at);
+}
+
+TEST(edits, are_checked_and_copied) {
+  auto good = with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X-A"), str("1"), 0, 0, nullptr, 0});
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->edits.at(0).name, "X-A");
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X-A"), str("1"), 0, 0, nullptr, 0}, hook::mail));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X A"), str("1"), 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X-A"), str("1\r\nBcc: x"), 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_REPLACE_HEADER, str("X-A"), str("1"), 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_RECIPIENT, {}, str("a@b> SIZE=1"), 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_RECIPIENT, {}, {}, 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, 77, {}, {}, 0, 0, nullptr, 0}));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_REPLACE_BODY, {}, {}, 0, 0, nullptr, 0}, hook::end, 2));
+  EXPECT_FALSE(with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X-A"), str("1"), 0, 0, nullptr, 0}, hook::end, 1001));
+}
+
+/// A filter that answers when the test says so, except on_helo, which answers at once.
+struct scripted {
+  static inline int opened = 0, closed = 0, resets = 0;
+  static inline hedwig_status open_status = HEDWIG_OK;
+  static hedwig_status open(void* self, const hedwig_filter_session*, void** state) {
+    ++opened;
+    *state = self;
+    return open_status;
+  }
+  static void close(void*, void*) { ++closed; }
+  static void at_once(void* self, hedwig_op* op, const hedwig_filter_session*) {
+    auto v = raw(HEDWIG_REJECT, 0, "", "no");
+    static_cast<puppet*>(self)->finish(op, HEDWIG_OK, &v);
+  }
+  static void later(void* self, hedwig_op* op, const hedwig_filter_address*) { static_cast<puppet*>(self)->ops.push_back(op); }
+  static void reset(void*) { ++resets; }
+};
+
+const hedwig_filter filter_table{sizeof filter_table, 0,       scripted::open, scripted::close, nullptr,         scripted::at_once,
+                                 nullptr,             scripted::later, nullptr, nullptr,         nullptr,         nullptr,
+                                 scripted::reset,     nullptr};
+const auto filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table);
+const auto blocking_filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table, HEDWIG_PROVIDER_BLOCKING);
+
+struct filter_bench : bench {
+  explicit filter_bench(const hedwig_provider& which = filter_puppet) : bench{which}, provider{*filter_provider::make(owner)} {
+    scripted::opened = scripted::closed = scripted::resets = 0;
+    scripted::open_status = HEDWIG_OK;
+    session = provider->open({});
+  }
+  std::shared_ptr<filter_provider> provider;
+  std::unique_ptr<filter_session> session;
+};
+
+TEST(filter_session, takes_an_answer_given_at_once_from_the_stack) {
+  filter_bench b;
+  auto answer = b.session->on_helo({}, b.reply(1));
+  ASSERT_TRUE(answer && *answer);
+  EXPECT_EQ((*answer)->action, verdict_action::reject);
+  EXPECT_EQ((*answer)->text, "no");
+  EXPECT_TRUE(b.sink->by_tag.empty());
+}
+
+TEST(filter_session, passes_hooks_the_filter_does_not_have) {
+  filter_bench b;
+  EXPECT_FALSE(b.provider->wants(hook::end));
+  auto answer = b.session->on_end({}, b.reply(1));
+  EXPECT_EQ((*answer)->action, verdict_action::proceed);
+  EXPECT_EQ(scripted::opened, 0);
+}
+
+TEST(filter_session, hears_later_through_the_sink) {
+  filter_bench b;
+  EXPECT_FALSE(b.session->on_mail({}, b.reply(1)));
+  puppet::last->finish(puppet::last->ops.at(0));
+  ASSERT_EQ(b.sink->status(1), HEDWIG_OK);
+  EXPECT_EQ(as<verdict>(**b.sink->find(1)).action, verdict_action::proceed);
+}
+
+TEST(filter_session, is_lost_after_a_timeout_and_closed_after_the_late_answer) {
+  filter_bench b;
+  EXPECT_FALSE(b.session->on_mail({}, {b.sink, 1, seconds{1}}));
+  b.pass(seconds{2});
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_TIMEOUT);
+  auto next = b.session->on_helo({}, b.reply(2));
+  ASSERT_TRUE(next && !*next);
+  EXPECT_EQ(next->error().status, HEDWIG_E_UNAVAILABLE);
+  b.session.reset();
+  EXPECT_EQ(scripted::closed, 0); // the hook is still running
+  puppet::last->finish(puppet::last->ops.at(0));
+  b.services->run_due();
+  EXPECT_EQ(scripted::closed, 1);
+}
+
+TEST(filter_session, fails_when_the_filter_cannot_open_it) {
+  filter_bench b;
+  scripted::open_status = HEDWIG_E_UNAVAILABLE;
+  for (int i = 0; i < 2; ++i) {
+    auto answer = b.session->on_helo({}, b.reply(1));
+    ASSERT_TRUE(answer && !*answer);
+    EXPECT_EQ(answer->error().status, HEDWIG_E_UNAVAILABLE);
+  }
+  EXPECT_EQ(scripted::opened, 1);
+  b.session.reset();
+  EXPECT_EQ(scripted::closed, 0);
+}
+
+TEST(filter_session, of_a_blocking_filter_runs_its_hooks_in_order_on_a_worker) {
+  filter_bench b{blocking_filter_puppet};
+  EXPECT_FALSE(b.session->on_helo({}, b.reply(1)));
+  EXPECT_EQ(scripted::opened, 0);
+  b.services->run_due();
+  ASSERT_EQ(b.sink->status(1), HEDWIG_OK);
+  b.session->on_reset();
+  b.session.reset();
+  b.services->run_due();
+  EXPECT_EQ(scripted::resets, 1);
+  EXPECT_EQ(scripted::closed, 1);
+}
+
+TEST(worker_pool, bounds_its_threads_and_its_queue) {
+  std::latch release{1};
+  std::atomic<int> ran{0};
+  worker_pool pool{2, 3, "test"};
+  int accepted = 0;
+  for (int i = 0; i < 20; ++i)
+    accepted += pool.submit([&] { release.wait(); ++ran; }) ? 1 : 0;
+  EXPECT_GE(accepted, 5 - 2); // three wait; the two threads may not have come to theirs yet
+  EXPECT_LE(accepted, 2 * 2 + 3);
+  EXPECT_LE(pool.threads(), 2U);
+  std::latch last{1};
+  EXPECT_TRUE(pool.submit([&] { last.count_down(); }, true)); // never refused
+  release.count_down();
+  last.wait();
+  EXPECT_GE(ran, accepted - 1);
+}
+
+TEST(timer_queue, fires_in_order_and_forgets_what_is_cancelled) {
+  timer_queue timers{3};
+  std::string fired;
+  int owner = 0;
+  auto at = [](int s) { return steady_time{seconds{s}}; };
+  auto b = timers.start(at(2), &owner, [&] { fired += 'b'; });
+  ASSERT_NE(timers.start(at(1), &owner, [&] { fired += 'a'; }), 0U);
+  auto c = timers.start(at(3), nullptr, [&] { fired += 'c'; });
+  EXPECT_EQ(timers.start(at(4), nullptr, [] {}), 0U);
+  EXPECT_FALSE(timers.cancel(c, &owner)); // of another
+  EXPECT_EQ(timers.fire_due(at(1)), 1U);
+  EXPECT_TRUE(timers.cancel(b, &owner));
+  EXPECT_FALSE(timers.cancel(b, &owner));
+  EXPECT_EQ(timers.fire_due(at(9)), 1U);
+  EXPECT_EQ(fired, "ac");
+}
+
+} // namespace
+} // namespace hedwig::plugin::testing
