@@ -27,7 +27,7 @@ bool is_source(const fs::path& path) { return path.extension() == ".cpp" || path
 
 /// Event ids and the file that uses each: `{"area.what", "text"}` right after the component of a log call, or an
 /// event{"area.what", ...} kept for later.
-std::map<std::string, std::string> ids_in_sources() {
+std::map<std::string, std::string> search_sources() {
   const std::regex call{R"re((?:component::\w+\s*,|\bevent(?:\s+\w+)?)\s*\{\s*"([a-z0-9_.\-]+)"\s*,)re"};
   std::map<std::string, std::string> out;
   for (const char* top : {"runtime", "actors", "app", "plugins"}) {
@@ -44,6 +44,11 @@ std::map<std::string, std::string> ids_in_sources() {
   return out;
 }
 
+const std::map<std::string, std::string>& ids_in_sources() {
+  static const auto found = search_sources();
+  return found;
+}
+
 std::set<std::string> ids_in_document() {
   const auto text = contents("docs/events.md");
   const std::regex row{R"re(\n\| `([a-z0-9_.\-]+)` \|)re"};
@@ -54,7 +59,7 @@ std::set<std::string> ids_in_document() {
 }
 
 TEST(documents, events_md_lists_every_event_id_of_the_sources) {
-  const auto used = ids_in_sources();
+  const auto& used = ids_in_sources();
   const auto listed = ids_in_document();
   EXPECT_TRUE(used.contains("delivery.outcome")) << "the search finds nothing: run in the root of the source tree";
   for (const auto& [id, file] : used)
