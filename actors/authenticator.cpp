@@ -33,22 +33,22 @@ void authenticator::ask(std::uint64_t number, inquiry& now) {
 }
 
 void authenticator::on_answers(plugin_answers& answers) {
-  for (auto& done : answers.done) {
-    auto found = open_.find(done.tag);
+  for (auto& one : answers.done) {
+    auto found = open_.find(one.tag);
     if (found == open_.end())
       continue;
     auto& now = found->second;
-    if (done.value) {
-      auto& who = plugin::as<plugin::identity>(*done.value);
-      finish(done.tag, {.token = now.question.token,
+    if (one.value) {
+      auto& who = plugin::as<plugin::identity>(*one.value);
+      finish(one.tag, {.token = now.question.token,
                         .status = HEDWIG_OK,
                         .identity = std::move(who.name),
                         .senders = std::move(who.senders)});
       continue;
     }
-    auto& why = done.value.error();
+    auto& why = one.value.error();
     if (why.status == HEDWIG_E_DENIED) {
-      finish(done.tag, {.token = now.question.token, .status = HEDWIG_E_DENIED, .identity = {}, .senders = {}});
+      finish(one.tag, {.token = now.question.token, .status = HEDWIG_E_DENIED, .identity = {}, .senders = {}});
       continue;
     }
     if (why.status != HEDWIG_E_NOT_FOUND) {
@@ -58,7 +58,7 @@ void authenticator::on_answers(plugin_answers& answers) {
       now.worst = HEDWIG_E_UNAVAILABLE;
     }
     ++now.provider;
-    ask(done.tag, now);
+    ask(one.tag, now);
   }
 }
 

@@ -110,7 +110,11 @@ void delivery::next_host() {
   remote_.reset();
   tls_now_ = assignment_.destination->tls;
   if (auto literal = net::address::parse_ip(hop.host, hop.port)) {
-    addresses_ = {*literal};
+    addresses_.clear();
+    if (auto why = refusal_of(*literal))
+      note_cause(smtp::classify(smtp::client_stage::connect, smtp::local_failure::no_mail_host, *why));
+    else
+      addresses_ = {*literal};
     next_address();
     return;
   }
@@ -126,16 +130,13 @@ void delivery::on_addresses(const addresses_found& found) {
     return;
   relay().counts.lookups("address", dns::to_string_view(found.answer->status)).add();
   if (auto failure = dns::address_failure(remote_host_, *found.answer)) {
-    last_cause_ = verdict_of(*failure);
+    note_cause(verdict_of(*failure));
     next_host();
     return;
   }
-  dns::address_policy allowed;
-  allowed.allow_loopback = allowed.allow_private =
-      !assignment_.destination->found_by_dns || policy_->settings.outbound.allow_private_mx;
-  auto usable = dns::usable_addresses(remote_host_, *found.answer, allowed);
+  auto usable = dns::usable_addresses(remote_host_, *found.answer, address_policy());
   if (!usable) {
-    last_cause_ = verdict_of(usable.error());
+    note_cause(verdict_of(usable.error()));
     next_host();
     return;
   }
@@ -145,8 +146,29 @@ void delivery::on_addresses(const addresses_found& found) {
     if ((policy_->settings.outbound.ipv6 || !ip.v6()) && addresses_.size() < addresses_max)
       addresses_.push_back(to_net(ip, port));
   if (addresses_.empty())
-    last_cause_ = smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, "it has IPv6 addresses only");
+    note_cause(smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, "it has IPv6 addresses only"));
   next_address();
+}
+
+dns::address_policy delivery::address_policy() const {
+  auto all = !assignment_.destination->found_by_dns || policy_->settings.outbound.allow_private_mx;
+  return {.allow_loopback = all, .allow_private = all};
+}
+
+std::optional<std::string> delivery::refusal_of(const net::address& literal) const {
+  if (!assignment_.destination->found_by_dns)
+    return std::nullopt; // the operator wrote it
+  auto ip = dns::ip_address::parse(literal.ip_text());
+  return ip ? dns::refusal(*ip, address_policy()) : std::nullopt;
+}
+
+void delivery::note_cause(smtp::verdict cause) {
+  // Over several hosts: as long as one of them may work later, the mail waits for it.
+  auto waits = last_cause_known_ && last_cause_.disposition != smtp::disposition::failed;
+  if (waits && cause.disposition == smtp::disposition::failed)
+    return;
+  last_cause_ = std::move(cause);
+  last_cause_known_ = true;
 }
 
 void delivery::next_address() {
@@ -201,7 +223,7 @@ void delivery::start_session(queue::tls_mode tls) {
 }
 
 void delivery::connection_failed(const smtp::verdict& cause) {
-  last_cause_ = cause;
+  note_cause(cause);
   telemetry::log(level::info, component::delivery, {"delivery.host-failed", "a host could not be used"},
                  {{"destination", assignment_.destination->key}, {"host", remote_text()}, {"error", cause.text}});
   if (relay().draining)
@@ -415,7 +437,7 @@ void delivery::report(const std::vector<smtp::recipient_outcome>& outcomes) {
   for (auto& one : outcomes)
     ended.outcomes.push_back({static_cast<std::uint32_t>(one.recipient),
                               kind_of(one.disposition),
-                              {one.reply_code, one.status.text(), one.text},
+                              {static_cast<std::uint16_t>(one.reply_code), one.status.text(), one.text},
                               remote});
   send(assignment_.spooler, std::move(ended));
 }
@@ -425,7 +447,7 @@ void delivery::on(const smtp::client_must_close& event) {
   if (job_) {
     drop_stream();
     if (!event.clean)
-      last_cause_ = event.cause;
+      note_cause(event.cause);
     next_address();
     return;
   }

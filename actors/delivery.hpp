@@ -3,6 +3,7 @@
 
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "runtime/dns/ip_address.hpp"
 #include "runtime/net/loop.hpp"
 #include "runtime/smtp/client_session.hpp"
 
@@ -56,6 +57,9 @@ private:
   void start_session(queue::tls_mode tls);
   void connection_failed(const smtp::verdict& cause);
   void give_up(const smtp::verdict& cause);
+  void note_cause(smtp::verdict cause);
+  [[nodiscard]] dns::address_policy address_policy() const;
+  [[nodiscard]] std::optional<std::string> refusal_of(const net::address& literal) const;
   [[nodiscard]] std::string remote_text() const;
 
   // the dialogue
@@ -80,7 +84,8 @@ private:
   std::optional<net::address> remote_; ///< that we talk to or try
   std::string remote_host_;
   std::uint64_t lookup_ = 0;
-  smtp::verdict last_cause_;
+  smtp::verdict last_cause_; ///< of the hosts that failed; the mildest
+  bool last_cause_known_ = false;
   std::unique_ptr<net::stream> stream_;
   std::optional<net::timer> timer_;
   std::optional<smtp::client_session> session_;

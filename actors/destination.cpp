@@ -170,6 +170,7 @@ void destination::connection_failed(const delivery_status& status) {
 void destination::rest(const delivery_status& status) {
   auto policy = relay().policy();
   rest_until_ = relay_time() + policy->settings.outbound.breaker_delay;
+  rest_began_ = relay().retries_asked.load(std::memory_order_relaxed);
   rest_reason_ = status.cause.text;
   if (!std::exchange(counted_resting_, true))
     relay().counts.destinations_resting.add();
@@ -211,7 +212,7 @@ void destination::give_back(delivery_job& job, const smtp::verdict& cause, std::
     ended.outcomes.push_back(
         {index,
          cause.disposition == smtp::disposition::failed ? queue::outcome_kind::failed : queue::outcome_kind::deferred,
-         {cause.reply_code, cause.status.text(), cause.text},
+         {static_cast<std::uint16_t>(cause.reply_code), cause.status.text(), cause.text},
          std::string{remote}});
   send(spooler_, std::move(ended));
 }
@@ -241,6 +242,8 @@ void destination::on_tick() {
   }
   if (failures_ == 0)
     limit_ = std::min(limit_ + 1, std::max(1u, policy->settings.server.smtp.max_size)); // try for more again
+  // Beyond server.smtp.cache_size destinations, those without work let go at once.
+  auto crowded = relay().counts.destinations.value() > std::int64_t{policy->settings.server.smtp.cache_size};
   auto idle = static_cast<std::uint32_t>(std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::idle; }));
   for (auto it = connections_.begin(); it != connections_.end();) {
     auto one = it++;
@@ -248,14 +251,14 @@ void destination::on_tick() {
       continue;
     auto age = now - one->second.idle_since;
     auto keep = idle <= policy->settings.server.smtp.min_idle ? quiet_time : std::chrono::nanoseconds{0};
-    if (age >= policy->settings.outbound.idle_timeout + keep) {
+    if (crowded || age >= policy->settings.outbound.idle_timeout + keep) {
       forget(one);
       --idle;
     }
   }
   if (!quiet()) {
     quiet_since_ = now;
-  } else if (now - quiet_since_ >= quiet_time && !resting() && !std::exchange(idle_reported_, true)) {
+  } else if ((crowded || now - quiet_since_ >= quiet_time) && !resting() && !std::exchange(idle_reported_, true)) {
     send(owner_, destination_idle{site_->key});
   }
 }

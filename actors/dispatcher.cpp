@@ -118,7 +118,7 @@ dispatcher::way dispatcher::way_by_hosts(const std::string& domain, const dns::m
   ttl = std::clamp(found->ttl, std::chrono::seconds{1}, way_ttl_max);
   auto& route = policy_->routes.find(domain);
   site fresh{.key = "mx:" + found->site, .hosts = {}, .tls = route.tls};
-  for (auto& host : found->hosts)
+  for (auto& host : found->hosts | std::views::take(policy_->settings.dns.max_mx))
     fresh.hosts.push_back({host.name, policy_->settings.outbound.port});
   return std::make_shared<const site>(std::move(fresh));
 }
@@ -219,6 +219,10 @@ std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::
       continue;
     }
     auto& destination = **to;
+    if (!spend_token(domain, work.message->id)) {
+      unroutable.push_back({index, queue::outcome_kind::returned, {}, {}});
+      continue;
+    }
     auto known = open.find(destination->key);
     if (known == open.end() || parts[known->second].job.recipients.size() >= limit) {
       auto& pool = pool_for(destination);
@@ -233,12 +237,32 @@ std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::
   return parts;
 }
 
-void dispatcher::note_domain(pool& to, const std::string& domain) {
+bool dispatcher::spend_token(const std::string& domain, const message_id& message) {
+  auto& limits = policy_->settings.server.rate_limits;
+  if (!limits.enabled)
+    return true;
+  auto own = limits.domain_limits.find(domain);
+  auto limit = own != limits.domain_limits.end() ? own->second : limits.default_limit.value_or(0);
+  auto now = relay().time.steady();
+  auto [found, fresh] = buckets_.try_emplace(domain, rate{queue::token_bucket{limit, now}, {}, false});
+  auto& state = found->second;
+  if (state.last_message == message) // one message is one token, however many recipients it has there
+    return state.last_allowed;
+  state.last_message = message;
+  state.last_allowed = state.bucket.take(limit, now);
+  if (!state.last_allowed)
+    relay().counts.limit_hit("server.rate_limits").add();
+  if (fresh && buckets_.size() > policy_->settings.dns.cache_entries)
+    std::erase_if(buckets_, [&](auto one) { return one.first != domain && one.second.bucket.is_full(limit, now); });
+  return found->second.last_allowed;
+}
+
+void dispatcher::note_domain(destination_pool& to, const std::string& domain) {
   if (to.domains && to.domains->insert(domain).second && to.domains->size() > domains_noted_max)
     to.domains.reset(); // all
 }
 
-dispatcher::pool& dispatcher::pool_for(const site_ptr& to) {
+dispatcher::destination_pool& dispatcher::pool_for(const site_ptr& to) {
   auto [found, fresh] = pools_.try_emplace(to->key);
   auto& pool = found->second;
   if (fresh) {

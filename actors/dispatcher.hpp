@@ -4,6 +4,7 @@
 #include "actors/messages.hpp"
 #include "actors/observed_actor.hpp"
 #include "runtime/dns/mx_rules.hpp"
+#include "runtime/queue/token_bucket.hpp"
 
 #include <map>
 #include <memory>
@@ -33,9 +34,16 @@ private:
     delivery_work work;
     std::size_t lookups = 0;
   };
-  struct pool {
+  struct destination_pool {
     caf::actor actor;
     std::shared_ptr<std::set<std::string>> domains; ///< served by it, for the case that it dies; null: any
+  };
+
+  /// What server.rate_limits leaves for one domain.
+  struct rate {
+    queue::token_bucket bucket;
+    message_id last_message;
+    bool last_allowed = false;
   };
 
   caf::behavior make_behavior() override;
@@ -55,8 +63,9 @@ private:
   void forward(delivery_work work);
   void submit(delivery_work work);
   [[nodiscard]] std::vector<sign_work::part> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
-  pool& pool_for(const site_ptr& to);
-  static void note_domain(pool& to, const std::string& domain);
+  destination_pool& pool_for(const site_ptr& to);
+  [[nodiscard]] bool spend_token(const std::string& domain, const message_id& message);
+  static void note_domain(destination_pool& to, const std::string& domain);
 
   std::shared_ptr<const wiring> handles_;
   std::unordered_map<std::string, known_way> ways_; ///< by domain; at most dns.cache_entries
@@ -65,8 +74,9 @@ private:
   std::unordered_map<std::uint64_t, pending_work> waiting_; ///< bounded by the active messages
   std::unordered_map<std::string, std::vector<std::uint64_t>> lookups_; ///< who waits for a domain
   std::unordered_map<message_id, delivery_work> loading_;
-  std::unordered_map<std::string, pool> pools_;
+  std::unordered_map<std::string, destination_pool> pools_;
   std::map<caf::actor_addr, std::string> pool_keys_;
+  std::unordered_map<std::string, rate> buckets_; ///< by domain; the full ones go when there are many
   std::uint64_t last_work_ = 0;
   std::size_t next_signer_ = 0;
 };

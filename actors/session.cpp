@@ -326,7 +326,7 @@ std::expected<queue::message, mail::header_fault> session::make_message(smtp::as
                                .when = now};
   if (envelope.recipients.size() == 1)
     received.recipient = envelope.recipients.front().forward_path.text();
-  auto prepared = mail::prepare_header(taken.body, received, {.received_max = server.max_received_fields});
+  auto prepared = mail::prepare_header(taken.body, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
   if (!prepared)
     return std::unexpected{prepared.error()};
 
@@ -441,10 +441,10 @@ void session::on_authenticated(authenticated& outcome) {
 }
 
 void session::on_plugin_answers(plugin_answers& answers) {
-  for (auto& done : answers.done) {
+  for (auto& one : answers.done) {
     if (closing_ || protocol_->pending() == nullptr)
       return;
-    auto verdict = filters_.answered(done);
+    auto verdict = filters_.answered(one);
     if (!verdict)
       continue;
     if (is_open<smtp::ask::take_message>())

@@ -87,10 +87,10 @@ plugin::reply_to spooler::then(continuation next) {
 
 void spooler::on_answers(plugin_answers& answers) {
   plugin::storage_client::cork gather{*store_};
-  for (auto& done : answers.done) {
-    auto found = open_.extract(done.tag);
+  for (auto& one : answers.done) {
+    auto found = open_.extract(one.tag);
     if (!found.empty())
-      found.mapped()(done.value);
+      found.mapped()(one.value);
   }
   if (!fresh_.empty())
     hand_out(std::exchange(fresh_, {}));
@@ -261,6 +261,10 @@ void spooler::claimed_from_store(wall_time before, std::uint32_t limit, result<p
 void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>& works) {
   if (active_.contains(found.id))
     return;
+  if (auto work = console_works_.find(found.id); work != console_works_.end()) {
+    work->second.claimed = std::move(found); // it is activated, or not, once the console has done
+    return;
+  }
   auto known = queue::decode_metadata(found.metadata, found.id);
   if (!known) {
     set_aside(found, known.error());

@@ -19,7 +19,8 @@ target_compile_features(hedwig_flags INTERFACE cxx_std_23)
 target_include_directories(hedwig_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/sdk/include)
 target_compile_definitions(hedwig_flags INTERFACE HEDWIG_VERSION="${PROJECT_VERSION}")
 target_compile_options(hedwig_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  # Designated initialisers leave out on purpose what has a default.
+  -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
   $<$<CONFIG:Debug>:-Og> -fno-omit-frame-pointer -fstack-protector-strong)
 if(HEDWIG_WERROR)
   target_compile_options(hedwig_flags INTERFACE -Werror)

@@ -98,6 +98,7 @@ struct received_info {
 [[nodiscard]] std::string received_field(const received_info& info);
 
 struct prepare_options {
+  std::size_t header_max = header_octets_max; ///< octets of the header as it came
   std::size_t received_max = received_fields_max;
   bool add_missing = true;         ///< Date and Message-ID
   bool remove_bcc = true;          ///< Bcc and Resent-Bcc

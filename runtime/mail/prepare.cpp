@@ -165,6 +165,8 @@ std::expected<prepared, header_fault> prepare_header(const rope& message, const 
   auto header = header_block::parse(message);
   if (!header)
     return std::unexpected{header.error()};
+  if (header->size() > options.header_max)
+    return std::unexpected{header_fault::too_long};
   prepared out;
   rope rest;
   range_sharer original{message, rest};

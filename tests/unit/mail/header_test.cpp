@@ -123,6 +123,13 @@ TEST(prepare, removes_bcc_wherever_it_stands) {
   EXPECT_EQ(prepared_text("X-Bcc: stays\r\nBccx: stays\r\n\r\n"), front + "X-Bcc: stays\r\nBccx: stays\r\n\r\n");
 }
 
+TEST(prepare, refuses_a_header_over_the_configured_limit) {
+  rope message;
+  message.append_copy("From: a@b\r\nX: " + std::string(500, 'x') + "\r\n\r\nbody\r\n");
+  EXPECT_TRUE(prepare_header(message, from_client(), {.header_max = 600}));
+  EXPECT_EQ(prepare_header(message, from_client(), {.header_max = 500}).error(), header_fault::too_long);
+}
+
 TEST(prepare, shares_the_body) {
   auto message = in_pieces("From: a@b\r\n\r\n" + std::string(200'000, 'x'), 65536);
   auto before = buffer_bytes_live();
