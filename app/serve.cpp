@@ -128,14 +128,14 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
 } // namespace
 
 int serve(const std::string& config_path) {
+  // Blocked before any thread is made, those of plugins in prepare() too, so that all inherit it and the main thread alone takes them.
+  auto set = handled_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
   auto from = prepare(config_path);
   std::cerr << from.warnings << from.errors;
   if (!from.ok())
     return exit_usage;
-  // Blocked before any thread is made, so that all inherit it and the main thread alone takes them.
-  auto set = handled_signals();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
   if (!open_log(from.policy->settings.log))
     return exit_usage;
   auto drain_timeout = from.policy->settings.process.drain_timeout;
