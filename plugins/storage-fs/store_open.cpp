@@ -63,7 +63,7 @@ fs_store::fs_store(const sdk::host& h, const sdk::config& c) : store{h} {
 fs_store::~fs_store() { close(); }
 
 hedwig_storage_limits fs_store::limits() const {
-  return {sizeof(hedwig_storage_limits), 0, 16384, 512, settings_.in_flight_bytes, 0};
+  return {sizeof(hedwig_storage_limits), 0, 16384, 256, settings_.in_flight_bytes, 0}; // 256: each holds a descriptor
 }
 
 void fs_store::open() {
