@@ -44,8 +44,6 @@ mail::dsn_recipient describe(const report_failure& request, std::uint32_t index,
                            .last_attempt = {},
                            .will_retry_until = {},
                            .attempts = state.attempts};
-  if (state.status == queue::recipient_status::expired && made.status.starts_with('4'))
-    made.status = "4.4.7"; // RFC 3463: delivery time expired
   if (state.last_attempt != wall_time{})
     made.last_attempt = state.last_attempt;
   if (request.delay)

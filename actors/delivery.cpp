@@ -151,7 +151,7 @@ void delivery::on_addresses(const addresses_found& found) {
 }
 
 dns::address_policy delivery::address_policy() const {
-  auto all = !assignment_.destination->found_by_dns || policy_->settings.outbound.allow_private_mx;
+  auto all = !assignment_.destination->found_by_dns || policy_->allow_private_mx;
   return {.allow_loopback = all, .allow_private = all};
 }
 

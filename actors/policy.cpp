@@ -22,6 +22,17 @@ queue::tls_mode mode_of(config::outbound_tls tls) {
   }
 }
 
+/// Neither a port other than 25 nor a name server of one's own on a port of its own leads to the Internet: who has such
+/// a set-up tests, and his hosts are where he says.
+bool is_lab(const config::settings& settings) {
+  auto own_server = [](const config::endpoint& server) {
+    auto at = net::address::parse_ip(server.host, server.port);
+    return at && at->is_loopback() && server.port != 53;
+  };
+  auto& servers = settings.dns.servers;
+  return settings.outbound.port != 25 || (!servers.empty() && std::ranges::all_of(servers, own_server));
+}
+
 class policy_maker {
 public:
   policy_maker(config::settings settings, wall_time now, policy_report& report) : now_{now}, report_{report} {
@@ -37,6 +48,7 @@ public:
       made_->listeners.push_back(make_listener(listener));
     made_->client_tls = client_context(net::tls_client_options::verify_mode::none);
     made_->client_tls_verified = client_context(net::tls_client_options::verify_mode::name);
+    made_->allow_private_mx = settings.outbound.allow_private_mx || is_lab(settings);
     made_->own_names = {settings.server.hostname, settings.server.helo_hostname};
     return report_.errors.empty() ? made_ : nullptr;
   }

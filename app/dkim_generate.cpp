@@ -49,10 +49,10 @@ int dkim_generate(const command_line& wanted) {
   if (auto written = write_new_file(path, key.private_pem()); !written)
     return refuse(written.error().text() + (written.error().os_errno == EEXIST ? ": name another file, or move it away" : ""),
                   exit_failed);
-  std::cout << "Private key: " << path << " (mode 0600)\n\nPublish this record:\n\n"
-            << dkim::dns_record(key, *selector, *domain) << "\n\nThen put this into the configuration:\n\n[[server.dkim]]\ndomain = \""
+  std::cout << "Private key: " << path << " (mode 0600)\n\nPut this into the configuration:\n\n[[server.dkim]]\ndomain = \""
             << *domain << "\"\nselector = \"" << *selector << "\"\nprivate_key = \"" << path << "\"\nkey_type = \""
-            << dkim::to_string_view(*type) << "\"\n";
+            << dkim::to_string_view(*type) << "\"\n\nPublish this record, then reload the relay:\n\n"
+            << dkim::dns_record(key, *selector, *domain) << "\n";
   return exit_ok;
 }
 

@@ -154,7 +154,7 @@ constexpr schema_key table[] = {
     {"outbound.ipv6", kind::boolean, "true", "Use the IPv6 addresses of next hops.", reloadable, 0, 0, {}, {}, &put<&outbound_settings::ipv6>},
     {"outbound.source_ipv4", kind::ip_address, "", "Address that connections over IPv4 come from. Default: the system's choice.", reloadable, 4, 4, {}, {}, &put<&outbound_settings::source_ipv4>},
     {"outbound.source_ipv6", kind::ip_address, "", "Address that connections over IPv6 come from. Default: the system's choice.", reloadable, 16, 16, {}, {}, &put<&outbound_settings::source_ipv6>},
-    {"outbound.allow_private_mx", kind::boolean, "false", "Follow MX records to loopback, private and own addresses. Routes may always name such hosts.", reloadable, 0, 0, {}, {}, &put<&outbound_settings::allow_private_mx>},
+    {"outbound.allow_private_mx", kind::boolean, "false", "Follow MX records to loopback and private addresses. Routes may always name such hosts, and a lab may too: where outbound.port is not 25, or every server in dns.servers is on loopback with a port other than 53.", reloadable, 0, 0, {}, {}, &put<&outbound_settings::allow_private_mx>},
     {"outbound.connect_timeout", kind::time, "\"30s\"", "Time for a connection and TLS handshake with one address.", reloadable, 0.1, 3600, {}, {}, &put<&outbound_settings::connect_timeout>},
     {"outbound.command_timeout", kind::time, "\"5m\"", "Wait for the greeting and for replies to commands (RFC 5321 section 4.5.3.2).", reloadable, 1, 86400, {}, {}, &put<&outbound_settings::command_timeout>},
     {"outbound.data_timeout", kind::time, "\"3m\"", "Time without progress while a message is written.", reloadable, 1, 86400, {}, {}, &put<&outbound_settings::data_timeout>},
