@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/admin_api.hpp"
 
+#include "actors/console_json.hpp"
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/telemetry/log.hpp"
 
@@ -8,11 +9,14 @@
 #include <Poco/JSON/Object.h>
 #include <Poco/URI.h>
 #include <caf/send.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <future>
-#include <sstream>
 #include <unistd.h>
 
 namespace hedwig {
@@ -21,36 +25,53 @@ namespace {
 
 /// How long an actor may take to answer the console.
 constexpr auto ask_timeout = std::chrono::seconds{10};
+/// Messages of one page of the queue.
 constexpr std::uint32_t list_limit_default = 100;
 constexpr std::uint32_t list_limit_max = 1000;
 
-std::string text_of(const Poco::JSON::Object& object) {
-  std::ostringstream out;
-  object.stringify(out);
-  out << '\n';
-  return out.str();
+admin_answer failure(int status, std::string_view why) {
+  return {.status = status, .body = console::failure(why)};
 }
 
-admin_answer failure(int status, const std::string& why) {
-  Poco::JSON::Object object;
-  object.set("error", why);
-  return {status, "application/json", text_of(object)};
+admin_answer wrong_method(std::string allowed) {
+  auto answer = failure(405, "this path takes " + allowed);
+  answer.allow = std::move(allowed);
+  return answer;
 }
+
+admin_answer json(const Poco::JSON::Object& object) { return {.body = console::text_of(object)}; }
 
 int status_for(hedwig_status status) {
   switch (status) {
   case HEDWIG_OK:
     return 200;
+  case HEDWIG_E_INVALID:
+    return 400;
   case HEDWIG_E_NOT_FOUND:
     return 404;
   case HEDWIG_E_CONFLICT:
     return 409;
-  case HEDWIG_E_INVALID:
-    return 400;
+  case HEDWIG_E_CORRUPT:
+    return 500;
   default:
     return 503;
   }
 }
+
+/// The first parameter that the path does not know, or nothing.
+std::string_view unknown_parameter(const std::map<std::string, std::string>& given,
+                                   std::initializer_list<std::string_view> known) {
+  for (auto& [key, value] : given)
+    if (std::ranges::find(known, key) == known.end())
+      return key.empty() ? std::string_view{"without a name"} : std::string_view{key};
+  return {};
+}
+
+admin_answer plain(int status, std::string text) {
+  return {.status = status, .content_type = "text/plain", .body = std::move(text)};
+}
+
+bool reads(std::string_view method) { return method == "GET" || method == "HEAD"; }
 
 std::uint64_t resident_bytes() {
   std::ifstream statm{"/proc/self/statm"};
@@ -73,13 +94,10 @@ admin_answer admin_api::answer(admin_scope scope, std::string_view method, const
     return failure(400, "malformed request target");
   }
   auto& path = uri.getPath();
-  auto reads = method == "GET" || method == "HEAD";
-  if (reads && path == "/healthz")
-    return health(false);
-  if (reads && path == "/readyz")
-    return health(true);
-  if (reads && path == "/metrics" && scope != admin_scope::health)
-    return metrics();
+  if (path == "/healthz" || path == "/readyz")
+    return reads(method) ? health(path == "/readyz") : wrong_method("GET, HEAD");
+  if (path == "/metrics" && scope != admin_scope::health)
+    return reads(method) ? metrics() : wrong_method("GET, HEAD");
   if (scope == admin_scope::admin)
     return admin(method, path, given);
   return failure(404, "no such path here");
@@ -87,62 +105,77 @@ admin_answer admin_api::answer(admin_scope scope, std::string_view method, const
 
 admin_answer admin_api::admin(std::string_view method, const std::string& path, const parameters& given) {
   constexpr std::string_view queue_path = "/v1/queue";
-  if (path == "/v1/status" && method == "GET")
-    return status();
-  if (path == "/v1/actors" && method == "GET")
-    return actors();
+  if (path == queue_path)
+    return reads(method) ? queue_list(given) : wrong_method("GET, HEAD");
+  if (path.starts_with(queue_path) && path[queue_path.size()] == '/')
+    return queue_message(method, path.substr(queue_path.size() + 1), given);
   if (path == "/v1/log-level")
     return log_level(method, given);
-  if (path == "/v1/resume" && method == "POST")
-    return ask({.verb = "resume", .argument = {}, .limit = 0, .cursor = {}, .answer = {}});
-  if (path == "/v1/pause" && method == "POST")
-    return ask({.verb = "pause", .argument = {}, .limit = 0, .cursor = {}, .answer = {}});
-  if (path.starts_with(queue_path))
-    return queue(method, path.substr(queue_path.size()), given);
-  return failure(404, "no such path: see docs/admin-api.md");
+  auto reading = path == "/v1/status" || path == "/v1/actors";
+  if (!reading && path != "/v1/pause" && path != "/v1/resume")
+    return failure(404, "no such path: see docs/admin-api.md");
+  if (auto unknown = unknown_parameter(given, {}); !unknown.empty())
+    return failure(400, "unknown parameter " + std::string{unknown});
+  if (reading)
+    return !reads(method) ? wrong_method("GET, HEAD") : path == "/v1/status" ? status() : actors();
+  return method == "POST" ? ask({.verb = path.substr(4), .argument = {}, .cursor = {}, .answer = {}}) : wrong_method("POST");
 }
 
-admin_answer admin_api::queue(std::string_view method, const std::string& rest, const parameters& given) {
+admin_answer admin_api::queue_list(const parameters& given) {
+  if (auto unknown = unknown_parameter(given, {"state", "limit", "cursor"}); !unknown.empty())
+    return failure(400, "unknown parameter " + std::string{unknown} + ": state, limit or cursor");
   auto parameter = [&](const char* key) {
     auto found = given.find(key);
     return found == given.end() ? std::string{} : found->second;
   };
-  console_request request;
-  if (rest.empty() && method == "GET") {
-    request.verb = "queue.list";
-    request.argument = parameter("state");
-    request.cursor = parameter("cursor");
-    request.limit = list_limit_default;
-    if (auto limit = parameter("limit"); !limit.empty())
-      std::from_chars(limit.data(), limit.data() + limit.size(), request.limit);
-    request.limit = std::clamp(request.limit, 1u, list_limit_max);
+  console_request request{
+      .verb = "queue.list", .argument = parameter("state"), .limit = list_limit_default, .cursor = {}, .answer = {}};
+  if (console::mask_of_states(request.argument) == 0)
+    return failure(400, "no such state: queued, deferred, held, bounced, quarantined or all");
+  if (auto limit = parameter("limit"); !limit.empty()) {
+    auto [end, fault] = std::from_chars(limit.data(), limit.data() + limit.size(), request.limit);
+    if (fault != std::errc{} || end != limit.data() + limit.size() || request.limit < 1 || request.limit > list_limit_max)
+      return failure(400, "limit is a number from 1 to " + std::to_string(list_limit_max));
+  }
+  auto cursor = console::cursor_of(parameter("cursor"));
+  if (!cursor)
+    return failure(400, "cursor is not one that a list gave");
+  request.cursor = std::move(*cursor);
+  return ask(std::move(request));
+}
+
+/// `rest`: "ID" or "ID/verb".
+admin_answer admin_api::queue_message(std::string_view method, const std::string& rest, const parameters& given) {
+  if (auto unknown = unknown_parameter(given, {}); !unknown.empty())
+    return failure(400, "unknown parameter " + std::string{unknown});
+  auto slash = rest.find('/');
+  console_request request{.verb = {}, .argument = rest.substr(0, slash), .cursor = {}, .answer = {}};
+  if (slash == std::string::npos) {
+    if (!reads(method) && method != "DELETE")
+      return wrong_method("GET, HEAD, DELETE");
+    request.verb = reads(method) ? "queue.show" : "queue.delete";
     return ask(std::move(request));
   }
-  // "/ID" or "/ID/verb"
-  auto slash = rest.find('/', 1);
-  request.argument = rest.empty() ? "" : rest.substr(1, slash == std::string::npos ? slash : slash - 1);
-  auto verb = slash == std::string::npos ? std::string{} : rest.substr(slash + 1);
-  if (verb.empty() && method == "GET")
-    request.verb = "queue.show";
-  else if (verb.empty() && method == "DELETE")
-    request.verb = "queue.delete";
-  else if (method == "POST" && (verb == "retry" || verb == "hold" || verb == "release" || verb == "bounce" || verb == "delete"))
-    request.verb = "queue." + verb;
-  else
-    return failure(404, "no such path: see docs/admin-api.md");
+  constexpr std::array<std::string_view, 5> verbs{"retry", "hold", "release", "bounce", "delete"};
+  auto verb = std::string_view{rest}.substr(slash + 1);
+  if (std::ranges::find(verbs, verb) == verbs.end())
+    return failure(404, "no such path: after the id comes retry, hold, release, bounce or delete");
+  if (method != "POST")
+    return wrong_method("POST");
+  request.verb = "queue." + std::string{verb};
   return ask(std::move(request));
 }
 
 admin_answer admin_api::ask(console_request request) {
-  auto promise = std::make_shared<std::promise<admin_answer>>();
-  auto answer = promise->get_future();
-  request.answer = [promise](std::string json, hedwig_status status) {
-    promise->set_value({status_for(status), "application/json", std::move(json)});
-  };
+  using told = std::pair<console_text, hedwig_status>;
+  auto promise = std::make_shared<std::promise<told>>();
+  auto told_later = promise->get_future();
+  request.answer = [promise](console_text text, hedwig_status status) { promise->set_value({std::move(text), status}); };
   caf::anon_send(supervisor_, std::move(request));
-  if (answer.wait_for(ask_timeout) != std::future_status::ready)
+  if (told_later.wait_for(ask_timeout) != std::future_status::ready)
     return failure(503, "the relay is too busy to answer, or its store hangs: see hedwig-admin actors");
-  return answer.get();
+  auto [text, status] = told_later.get();
+  return {.status = status_for(status), .body = text()};
 }
 
 std::string admin_api::why_not_ready() const {
@@ -155,9 +188,9 @@ std::string admin_api::why_not_ready() const {
 
 admin_answer admin_api::health(bool ready_too) {
   if (context_.draining)
-    return {503, "text/plain", "stopping\n"};
+    return plain(503, "stopping\n");
   auto why = ready_too ? why_not_ready() : std::string{};
-  return why.empty() ? admin_answer{200, "text/plain", "ok\n"} : admin_answer{503, "text/plain", why + "\n"};
+  return why.empty() ? plain(200, "ok\n") : plain(503, why + "\n");
 }
 
 admin_answer admin_api::metrics() {
@@ -169,19 +202,80 @@ admin_answer admin_api::metrics() {
   all.gauge("logqueue_pending_append_bytes").set(static_cast<std::int64_t>(context_.memory.receiving.load()));
   all.gauge("hedwig_store_requests_in_flight").set(static_cast<std::int64_t>(context_.plugins.store->in_flight()));
   all.gauge("hedwig_store_requests_waiting").set(static_cast<std::int64_t>(context_.plugins.store->waiting()));
-  return {200, std::string{telemetry::metrics::content_type}, all.expose()};
+  return {.content_type = std::string{telemetry::metrics::content_type}, .body = all.expose()};
+}
+
+namespace {
+
+double mean(const telemetry::histogram& of) {
+  return of.count() == 0 ? 0.0 : of.sum() / static_cast<double>(of.count());
+}
+
+std::string rfc3339(wall_time when) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(when));
+}
+
+Poco::JSON::Array listeners_of(const std::vector<actor_info>& actors) {
+  std::map<std::uint64_t, std::uint64_t> sessions; // by parent
+  for (auto& one : actors)
+    if (one.name == "session")
+      ++sessions[one.parent];
+  Poco::JSON::Array list;
+  for (auto& one : actors) {
+    if (one.name != "listener")
+      continue;
+    Poco::JSON::Object object;
+    object.set("listener", console::utf8_text(one.label));
+    object.set("state", one.state);
+    object.set("sessions", sessions[one.id]);
+    list.add(object);
+  }
+  return list;
+}
+
+} // namespace
+
+Poco::JSON::Object admin_api::memory() const {
+  auto policy = context_.policy();
+  Poco::JSON::Object object;
+  object.set("resident_bytes", resident_bytes());
+  object.set("receiving_bytes", context_.memory.receiving.load());
+  object.set("receiving_limit", policy->settings.queue.pending_append_bytes);
+  object.set("active_bytes", context_.memory.active.load());
+  object.set("active_limit", policy->settings.queue.active_bytes);
+  object.set("buffers_bytes", buffer_bytes_live());
+  return object;
+}
+
+Poco::JSON::Object admin_api::store() const {
+  auto& client = *context_.plugins.store;
+  Poco::JSON::Object object;
+  object.set("name", console::utf8_text(client.owner()->name()));
+  object.set("health", std::string{to_string_view(client.health())});
+  object.set("in_flight", client.in_flight());
+  object.set("waiting", client.waiting());
+  object.set("commits", context_.counts.group_size.count());
+  object.set("mean_group_size", mean(context_.counts.group_size));
+  object.set("mean_accept_seconds", mean(context_.counts.accept_time));
+  object.set("errors", context_.counts.store_errors.value());
+  return object;
 }
 
 admin_answer admin_api::status() {
   auto& counts = context_.counts;
+  auto up = std::chrono::duration_cast<std::chrono::seconds>(context_.time.steady() - started_);
   Poco::JSON::Object object;
   object.set("version", HEDWIG_VERSION);
   object.set("pid", ::getpid());
+  object.set("started_at", rfc3339(context_.time.wall() - up));
+  object.set("uptime_seconds", up.count());
   auto why = why_not_ready();
   object.set("ready", why.empty());
   object.set("why_not_ready", why);
   object.set("paused", context_.paused.load());
   object.set("sessions", context_.sessions_open.load());
+  object.set("sessions_limit", context_.policy()->settings.server.max_connections);
+  object.set("listeners", listeners_of(context_.actors.snapshot()));
   object.set("deliveries", context_.deliveries_open.load());
   object.set("destinations", counts.destinations.value());
   object.set("destinations_resting", counts.destinations_resting.value());
@@ -192,22 +286,9 @@ admin_answer admin_api::status() {
   object.set("deferred_recipients", counts.deferred.value());
   object.set("bounced_recipients", counts.bounced.value());
   object.set("unknown_outcomes", counts.unknown.value());
-  Poco::JSON::Object memory;
-  memory.set("resident_bytes", resident_bytes());
-  memory.set("receiving_bytes", context_.memory.receiving.load());
-  memory.set("active_bytes", context_.memory.active.load());
-  memory.set("buffers_bytes", buffer_bytes_live());
-  object.set("memory", memory);
-  Poco::JSON::Object store;
-  auto& client = *context_.plugins.store;
-  store.set("name", client.owner()->name());
-  store.set("health", std::string{to_string_view(client.health())});
-  store.set("in_flight", client.in_flight());
-  store.set("waiting", client.waiting());
-  store.set("commits", counts.group_size.count());
-  store.set("mean_group_size", counts.group_size.count() == 0 ? 0.0 : counts.group_size.sum() / static_cast<double>(counts.group_size.count()));
-  object.set("store", store);
-  return {200, "application/json", text_of(object)};
+  object.set("memory", memory());
+  object.set("store", store());
+  return json(object);
 }
 
 admin_answer admin_api::actors() {
@@ -217,7 +298,7 @@ admin_answer admin_api::actors() {
     object.set("id", one.id);
     object.set("parent", one.parent);
     object.set("name", one.name);
-    object.set("label", one.label);
+    object.set("label", console::utf8_text(one.label));
     object.set("state", one.state);
     object.set("mailbox", one.mailbox);
     object.set("handled", one.handled);
@@ -227,13 +308,20 @@ admin_answer admin_api::actors() {
   }
   Poco::JSON::Object object;
   object.set("actors", list);
-  return {200, "application/json", text_of(object)};
+  return json(object);
 }
 
 admin_answer admin_api::log_level(std::string_view method, const parameters& given) {
-  if (method == "POST" || method == "PUT") {
+  auto sets = method == "POST" || method == "PUT";
+  if (!sets && !reads(method))
+    return wrong_method("GET, HEAD, POST, PUT");
+  if (auto unknown = unknown_parameter(given, {"filter"}); !unknown.empty())
+    return failure(400, "unknown parameter " + std::string{unknown} + ": filter");
+  if (sets) {
     auto wanted = given.find("filter");
-    auto parsed = telemetry::parse_level_filter(wanted == given.end() ? "" : wanted->second);
+    if (wanted == given.end() || wanted->second.empty())
+      return failure(400, "filter is missing: such as info,delivery=debug");
+    auto parsed = telemetry::parse_level_filter(wanted->second);
     if (!parsed)
       return failure(400, parsed.error().text());
     telemetry::set_levels(*parsed);
@@ -242,7 +330,7 @@ admin_answer admin_api::log_level(std::string_view method, const parameters& giv
   }
   Poco::JSON::Object object;
   object.set("filter", telemetry::current_levels().text());
-  return {200, "application/json", text_of(object)};
+  return json(object);
 }
 
 } // namespace hedwig

@@ -2,6 +2,7 @@
 #include "actors/admin_http.hpp"
 
 #include "actors/admin_api.hpp"
+#include "actors/console_json.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <Poco/Net/HTTPRequestHandler.h>
@@ -10,11 +11,17 @@
 #include <Poco/Net/HTTPServerParams.h>
 #include <Poco/Net/HTTPServerRequest.h>
 #include <Poco/Net/HTTPServerResponse.h>
+#include <Poco/Net/NetException.h>
 #include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/ServerSocketImpl.h>
+#include <Poco/Net/StreamSocketImpl.h>
 #include <Poco/ThreadPool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 
 namespace hedwig {
@@ -24,10 +31,73 @@ namespace {
 using Poco::Net::HTTPServerRequest;
 using Poco::Net::HTTPServerResponse;
 
-/// A request body beyond this is refused.
+/// A request body beyond this is refused; no path has a use for one.
 constexpr std::streamsize body_size_max = 64 * 1024;
+/// What one connection may send over its whole life; it is closed then. Bounds the header of a request too.
+constexpr std::uint64_t connection_bytes_max = 1024 * 1024;
+constexpr int requests_max = 1000; ///< of one connection
 constexpr int threads_min = 1;
-constexpr int queue_max = 64;
+constexpr int queue_max = 64; ///< connections that wait for a thread; more are closed
+constexpr auto io_timeout_seconds = 10;
+constexpr auto idle_timeout_seconds = 5; ///< an idle connection holds a thread
+/// Octets of a path of a Unix socket, without the end mark.
+constexpr std::size_t socket_path_max = sizeof(sockaddr_un::sun_path) - 1;
+
+/// A connection that ends when its peer has said too much.
+class bounded_socket final : public Poco::Net::StreamSocketImpl {
+public:
+  explicit bounded_socket(poco_socket_t handle) : StreamSocketImpl{handle} {}
+
+  int receiveBytes(void* buffer, int length, int flags) override {
+    if (received_ > connection_bytes_max)
+      return 0; // as at the end of the stream
+    auto got = StreamSocketImpl::receiveBytes(buffer, length, flags);
+    received_ += got > 0 ? static_cast<std::uint64_t>(got) : 0;
+    return got;
+  }
+
+private:
+  std::uint64_t received_ = 0;
+};
+
+class bounded_listener final : public Poco::Net::ServerSocketImpl {
+public:
+  Poco::Net::SocketImpl* acceptConnection(Poco::Net::SocketAddress& peer) override {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    int handle = -1;
+    do
+      handle = ::accept4(sockfd(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_CLOEXEC);
+    while (handle < 0 && errno == EINTR);
+    if (handle < 0)
+      throw Poco::Net::NetException{"accept", errno};
+    peer = address.ss_family == AF_UNIX ? Poco::Net::SocketAddress{Poco::Net::AddressFamily::UNIX_LOCAL, "unix"}
+                                        : Poco::Net::SocketAddress{reinterpret_cast<sockaddr*>(&address), size};
+    return new bounded_socket{handle};
+  }
+};
+
+/// Listens at `address` and makes bounded connections.
+class bounded_server_socket final : public Poco::Net::ServerSocket {
+public:
+  explicit bounded_server_socket(const Poco::Net::SocketAddress& address) : ServerSocket{new bounded_listener, true} {
+    bind(address, address.family() != Poco::Net::AddressFamily::UNIX_LOCAL);
+    listen(queue_max);
+  }
+};
+
+/// Reads the body and forgets it, so that the next request starts where it should. False when it is too large.
+bool skip_body(HTTPServerRequest& request) {
+  if (request.getContentLength64() > body_size_max)
+    return false;
+  std::array<char, 4096> piece{};
+  std::streamsize total = 0;
+  while (request.stream().good() && total <= body_size_max) {
+    request.stream().read(piece.data(), piece.size());
+    total += request.stream().gcount();
+  }
+  return total <= body_size_max;
+}
 
 /// Answers one request by the API.
 class api_handler final : public Poco::Net::HTTPRequestHandler {
@@ -35,18 +105,42 @@ public:
   api_handler(admin_api& api, admin_scope scope) : api_{api}, scope_{scope} {}
 
   void handleRequest(HTTPServerRequest& request, HTTPServerResponse& response) override {
-    auto answer = request.getContentLength64() > body_size_max
-                      ? admin_answer{413, "text/plain", "request too large\n"}
-                      : api_.answer(scope_, request.getMethod(), request.getURI());
-    response.setStatus(static_cast<Poco::Net::HTTPResponse::HTTPStatus>(answer.status));
+    auto has_body = request.getChunkedTransferEncoding() || request.hasContentLength();
+    auto skipped = !has_body || skip_body(request);
+    if (!skipped)
+      response.setKeepAlive(false);
+    auto answer = skipped ? answer_to(request) : refusal(413, "request too large");
+    response.setStatusAndReason(static_cast<Poco::Net::HTTPResponse::HTTPStatus>(answer.status));
     response.setContentType(answer.content_type);
     response.setContentLength64(static_cast<Poco::Int64>(answer.body.size()));
+    response.set("Cache-Control", "no-store");
+    response.set("X-Content-Type-Options", "nosniff");
+    if (!answer.allow.empty())
+      response.set("Allow", answer.allow);
     auto& out = response.send();
     if (request.getMethod() != Poco::Net::HTTPRequest::HTTP_HEAD)
       out << answer.body;
   }
 
 private:
+  static admin_answer refusal(int status, std::string_view why) {
+    return {.status = status, .body = console::failure(why)};
+  }
+
+  admin_answer answer_to(const HTTPServerRequest& request) {
+    // A browser names the page that asks. No page has any business here, least of all one from elsewhere that makes the
+    // operator's own browser ask.
+    if (scope_ == admin_scope::admin && (request.has("Origin") || request.has("Sec-Fetch-Site")))
+      return refusal(403, "this is for programs, not for web pages");
+    try {
+      return api_.answer(scope_, request.getMethod(), request.getURI());
+    } catch (const std::exception& e) {
+      telemetry::log(telemetry::level::error, telemetry::component::admin,
+                     {"admin.failed", "a request of the console failed inside"}, {{"error", e.what()}});
+      return refusal(500, "it failed inside: the log says more");
+    }
+  }
+
   admin_api& api_;
   admin_scope scope_;
 };
@@ -63,15 +157,30 @@ private:
   admin_scope scope_;
 };
 
+bool somebody_listens(const Poco::Net::SocketAddress& at) {
+  try {
+    Poco::Net::StreamSocket probe{at};
+    return true;
+  } catch (const Poco::Exception&) {
+    return false;
+  }
+}
+
 Poco::Net::ServerSocket listen_unix(const std::string& path, std::uint32_t mode) {
+  if (path.size() > socket_path_max)
+    throw std::runtime_error{"the path of a Unix socket has at most " + std::to_string(socket_path_max) + " octets"};
   std::filesystem::create_directories(std::filesystem::path{path}.parent_path());
-  // A socket left by a relay that was killed; a living one holds the spool, so we would not have come here.
-  if (std::filesystem::is_socket(path))
-    std::filesystem::remove(path);
+  Poco::Net::SocketAddress at{Poco::Net::AddressFamily::UNIX_LOCAL, path};
+  if (std::filesystem::is_socket(path)) {
+    if (somebody_listens(at))
+      throw std::runtime_error{"another process listens there"};
+    std::filesystem::remove(path); // left by a relay that was killed
+  }
   auto before = ::umask(0177);
-  Poco::Net::ServerSocket socket{Poco::Net::SocketAddress{Poco::Net::AddressFamily::UNIX_LOCAL, path}};
+  bounded_server_socket socket{at};
   ::umask(before);
-  ::chmod(path.c_str(), mode);
+  if (::chmod(path.c_str(), mode) != 0)
+    throw std::runtime_error{"its permissions cannot be set"};
   return socket;
 }
 
@@ -97,8 +206,10 @@ private:
     auto* made = new Poco::Net::HTTPServerParams;
     made->setMaxQueued(queue_max);
     made->setMaxThreads(static_cast<int>(std::max(2u, connections)));
-    made->setTimeout(Poco::Timespan{10, 0});
+    made->setTimeout(Poco::Timespan{io_timeout_seconds, 0});
     made->setKeepAlive(true);
+    made->setKeepAliveTimeout(Poco::Timespan{idle_timeout_seconds, 0});
+    made->setMaxKeepAliveRequests(requests_max);
     made->setServerName("hedwig");
     return made;
   }
@@ -126,7 +237,7 @@ result<void> admin_http::open() {
       return;
     what = at->text();
     servers_.push_back(std::make_unique<server>(
-        *api_, scope, Poco::Net::ServerSocket{Poco::Net::SocketAddress{at->host, at->port}}, connections, ""));
+        *api_, scope, bounded_server_socket{Poco::Net::SocketAddress{at->host, at->port}}, connections, ""));
   };
   try {
     if (!settings.admin.socket.empty()) {

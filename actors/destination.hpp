@@ -47,7 +47,9 @@ private:
   void give_back(delivery_job& job, const smtp::verdict& cause, std::string_view remote);
   void give_back_unattempted(delivery_job& job);
   void defer_rested(delivery_job& job);
-  [[nodiscard]] bool resting() const { return relay_time() < rest_until_; }
+  [[nodiscard]] bool resting() const {
+    return relay_time() < rest_until_ && rest_began_ == relay().retries_asked.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] steady_time relay_time() const;
   [[nodiscard]] bool quiet() const { return queue_.empty() && connections_.empty(); }
   void end_if_released();
@@ -62,6 +64,7 @@ private:
   std::uint32_t limit_ = 0;            // of connections, learnt from what the site allows
   std::uint32_t failures_ = 0;         // connections in a row that came to nothing
   steady_time rest_until_{};
+  std::uint64_t rest_began_ = 0; // what retries_asked was then
   std::string rest_reason_;
   steady_time quiet_since_{};
   bool released_ = false;

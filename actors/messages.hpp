@@ -224,14 +224,15 @@ struct drain {};
 /// admin ─▶ spooler
 struct resume_delivery {};
 
-/// A question of the console to one actor: `run` is executed by it, on its thread, with exclusive access to its state.
-/// The answer is JSON text.
+/// Makes the JSON text of an answer; run by whoever asked, on a thread of theirs, so that long lists hold no actor up.
+using console_text = std::function<std::string()>;
+/// A question of the console to one actor.
 struct console_request {
   std::string verb; ///< "queue.list", "queue.hold", ...
   std::string argument;
   std::uint32_t limit = 0;
   std::string cursor;
-  std::function<void(std::string json, hedwig_status status)> answer; ///< called once, on any thread
+  std::function<void(console_text json, hedwig_status status)> answer; ///< called once, on any thread
 };
 
 } // namespace hedwig

@@ -5,8 +5,6 @@
 #include "actors/observed_actor.hpp"
 #include "runtime/plugin/storage_client.hpp"
 
-#include <Poco/JSON/Object.h>
-
 #include <deque>
 #include <functional>
 #include <memory>
@@ -102,13 +100,17 @@ private:
   [[nodiscard]] entry* find(const message_id& id);
 
   // the console (spooler_console.cpp)
-  void console_list(const console_request& request);
-  void console_show(const console_request& request);
-  void console_change(const console_request& request);
+  struct bounce_plan;
   void console_pause(const console_request& request);
-  [[nodiscard]] Poco::JSON::Object describe_entry(const plugin::storage_entry& entry);
+  void console_list(const console_request& request);
+  void console_one(const console_request& request);
   void change_active(entry& of, const console_request& request);
   void change_stored(plugin::storage_entry& found, const console_request& request);
+  void delete_stored(const plugin::storage_entry& found, const console_request& request);
+  void move_stored(const plugin::storage_entry& found, const console_request& request);
+  void moved_stored(const console_request& request, const message_id& id, bounce_plan plan, result<plugin::outcome>& answer);
+  void end_console_work(const message_id& id, std::uint64_t written);
+  [[nodiscard]] const char* when_tried() const;
 
   std::shared_ptr<plugin::storage_client> store_;
   std::shared_ptr<plugin::completion_sink> sink_;
@@ -120,6 +122,12 @@ private:
   std::size_t reserved_ = 0; ///< messages on their way into the ledger
   bool starved_ = false;     ///< something due was left in the store for lack of room
   std::vector<delivery_work> fresh_; ///< gathered while the answers of one group are handled
+  /// A message in the store that the console looks at or changes: a store has one request a message at a time.
+  struct console_work {
+    std::optional<plugin::storage_entry> claimed; ///< it fell due meanwhile
+    std::deque<console_request> next;             ///< bounded by the connections of the admin API
+  };
+  std::unordered_map<message_id, console_work> console_works_;
   std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
 };
 

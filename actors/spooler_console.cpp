@@ -3,17 +3,12 @@
 // its attempt has ended; one that rests is changed in the store at once.
 #include "actors/spooler.hpp"
 
+#include "actors/console_json.hpp"
 #include "runtime/queue/metadata.hpp"
 #include "runtime/telemetry/log.hpp"
 
-#include <Poco/JSON/Array.h>
-#include <Poco/JSON/Object.h>
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
-#include <sstream>
+#include <limits>
 
 namespace hedwig {
 
@@ -22,297 +17,283 @@ using telemetry::level;
 
 namespace {
 
-struct state_name {
-  std::uint32_t state;
-  const char* name;
-};
-constexpr std::array state_names{state_name{HEDWIG_STATE_QUEUED, "queued"}, state_name{HEDWIG_STATE_DEFERRED, "deferred"},
-                                 state_name{HEDWIG_STATE_HELD, "held"}, state_name{HEDWIG_STATE_BOUNCED, "bounced"},
-                                 state_name{HEDWIG_STATE_QUARANTINED, "quarantined"}};
-
-const char* name_of(std::uint32_t state) {
-  auto found = std::ranges::find(state_names, state, &state_name::state);
-  return found == state_names.end() ? "unknown" : found->name;
-}
-
-std::uint32_t mask_of(const std::string& name) {
-  std::uint32_t mask = 0;
-  for (auto& one : state_names)
-    if (name.empty() ? one.state != HEDWIG_STATE_BOUNCED : name == one.name || name == "all")
-      mask |= HEDWIG_STATE_MASK(one.state);
-  return mask;
-}
-
-std::string time_text(wall_time when) {
-  if (when == wall_time{} || when == wall_time::max())
-    return {};
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(when));
-}
-
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (unsigned char c : bytes)
-    text += fmt::format("{:02x}", c);
-  return text;
-}
-
-std::string bytes_of(const std::string& hex_text) {
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex_text.size(); i += 2) {
-    unsigned value = 0;
-    if (std::sscanf(hex_text.c_str() + i, "%2x", &value) != 1)
-      return {};
-    bytes += static_cast<char>(value);
-  }
-  return bytes;
-}
-
-std::string stringify(const Poco::JSON::Object& object) {
-  std::ostringstream out;
-  object.stringify(out);
-  out << '\n';
-  return out.str();
-}
-
-std::string error_json(const std::string& why) {
-  Poco::JSON::Object object;
-  object.set("error", why);
-  return stringify(object);
-}
-
-void describe(Poco::JSON::Object& object, const queue::message& message, const queue::record& state) {
-  object.set("from", message.envelope.reverse_path);
-  object.set("recipients", message.envelope.recipients.size());
-  object.set("pending", std::ranges::count(state.recipients, queue::recipient_status::pending, &queue::recipient_state::status));
-  object.set("size", message.size);
-  object.set("queued_at", time_text(state.first_queued));
-  object.set("attempts", state.attempts);
-  object.set("last_error", state.last_error);
-}
-
-Poco::JSON::Object describe_recipient(const queue::recipient& known, const queue::recipient_state& state) {
-  Poco::JSON::Object object;
-  object.set("address", known.address);
-  object.set("status", std::string{queue::to_string_view(state.status)});
-  object.set("in_delivery", state.in_flight);
-  object.set("attempts", state.attempts);
-  object.set("unknown_outcomes", state.unknown);
-  object.set("due", time_text(state.due));
-  object.set("last_attempt", time_text(state.last_attempt));
-  object.set("last_code", state.last_reply.code);
-  object.set("last_status", state.last_reply.status);
-  object.set("last_text", state.last_reply.text);
-  object.set("remote", state.remote);
-  return object;
-}
-
-Poco::JSON::Object describe_whole(const queue::message& message, const queue::record& state) {
-  Poco::JSON::Object object;
-  object.set("id", message.id.text());
-  describe(object, message, state);
-  object.set("subject", message.subject);
-  object.set("peer", message.received.peer_address);
-  object.set("helo", message.received.helo);
-  object.set("listener", message.received.listener);
-  object.set("user", message.received.user);
-  object.set("protocol", message.received.protocol);
-  Poco::JSON::Array recipients;
-  for (std::size_t i = 0; i < message.envelope.recipients.size(); ++i)
-    recipients.add(describe_recipient(message.envelope.recipients[i], state.recipients[i]));
-  object.set("recipient_states", recipients);
-  return object;
-}
-
 constexpr auto not_found_text = "no such message: it was delivered, deleted, or never here";
+constexpr auto after_attempt = "after the attempt that is under way";
+
+void answer_failure(const console_request& request, std::string why, hedwig_status status) {
+  request.answer([why = std::move(why)] { return console::failure(why); }, status);
+}
+
+void answer_failure(const console_request& request, const error& why) {
+  auto missing = why.status == HEDWIG_E_NOT_FOUND;
+  answer_failure(request, missing ? not_found_text : why.text(), why.status);
+}
+
+void answer_changed(const console_request& request, const char* when, bool done = true) {
+  request.answer(
+      [id = request.argument, when, done] {
+        Poco::JSON::Object object;
+        object.set("id", console::utf8_text(id));
+        object.set("done", done);
+        object.set("when", when);
+        return console::text_of(object);
+      },
+      HEDWIG_OK);
+}
+
+void answer_shown(const console_request& request, const console::row& one) {
+  std::string why;
+  auto text = console::show(one, why);
+  if (!text)
+    answer_failure(request, why, HEDWIG_E_CORRUPT);
+  else
+    request.answer([text = std::move(*text)] { return text; }, HEDWIG_OK);
+}
+
+const queue::reply operators_bounce{554, "5.7.1", "Bounced by the operator"};
 
 } // namespace
+
+struct spooler::bounce_plan {
+  queue::message message;
+  queue::record state;
+  std::vector<queue::outcome> outcomes;
+  queue::decision made;
+};
 
 void spooler::on_console(const console_request& request) {
   if (request.verb == "queue.list")
     console_list(request);
-  else if (request.verb == "queue.show")
-    console_show(request);
   else if (request.verb == "resume" || request.verb == "pause")
     console_pause(request);
   else
-    console_change(request);
+    console_one(request);
 }
 
 void spooler::console_pause(const console_request& request) {
-  relay().paused = request.verb == "pause";
+  auto paused = request.verb == "pause";
+  relay().paused = paused;
   telemetry::log(level::info, component::admin, {"relay.pause-set", "delivery paused or resumed by the console"},
-                 {{"paused", relay().paused.load()}});
-  if (!relay().paused)
+                 {{"paused", paused}});
+  if (!paused)
     on_resume();
-  Poco::JSON::Object object;
-  object.set("paused", relay().paused.load());
-  request.answer(stringify(object), HEDWIG_OK);
+  request.answer(
+      [paused] {
+        Poco::JSON::Object object;
+        object.set("paused", paused);
+        return console::text_of(object);
+      },
+      HEDWIG_OK);
 }
 
 void spooler::console_list(const console_request& request) {
-  auto mask = mask_of(request.argument);
-  if (mask == 0) {
-    request.answer(error_json("no such state: queued, deferred, held, bounced, quarantined or all"), HEDWIG_E_INVALID);
-    return;
-  }
-  plugin::list_request list{
-      .states = mask, .by_receipt = true, .metadata = true, .cursor = bytes_of(request.cursor), .limit = request.limit};
+  plugin::list_request list{.states = console::mask_of_states(request.argument),
+                            .by_receipt = true,
+                            .metadata = true,
+                            .cursor = request.cursor,
+                            .limit = request.limit};
   store_->list(std::move(list), then([this, request](auto& answer) {
                  if (!answer) {
-                   request.answer(error_json(answer.error().text()), answer.error().status);
+                   answer_failure(request, answer.error());
                    return;
                  }
                  auto& listing = plugin::as<plugin::storage_listing>(*answer);
-                 Poco::JSON::Array messages;
-                 for (auto& entry : listing.entries)
-                   messages.add(describe_entry(entry));
-                 Poco::JSON::Object object;
-                 object.set("messages", messages);
-                 object.set("cursor", hex(listing.cursor));
-                 request.answer(stringify(object), HEDWIG_OK);
+                 auto rows = std::make_shared<std::vector<console::row>>();
+                 for (auto& found : listing.entries) {
+                   auto* live = find(found.id);
+                   rows->push_back({std::move(found), {}, {}});
+                   if (live != nullptr) {
+                     rows->back().message = live->message;
+                     rows->back().state = live->state;
+                   }
+                 }
+                 request.answer([rows, cursor = std::move(listing.cursor)] { return console::list(*rows, cursor); },
+                                HEDWIG_OK);
                }));
 }
 
-Poco::JSON::Object spooler::describe_entry(const plugin::storage_entry& entry) {
-  Poco::JSON::Object object;
-  object.set("id", entry.id.text());
-  auto* live = find(entry.id);
-  object.set("state", live != nullptr ? "active" : name_of(entry.state));
-  object.set("due", time_text(entry.due));
-  if (live != nullptr) {
-    describe(object, *live->message, live->state);
-  } else if (auto known = queue::decode_metadata(entry.metadata, entry.id)) {
-    known->message.size = entry.body_size;
-    describe(object, known->message, known->record);
-  } else {
-    object.set("last_error", "damaged: " + known.error().text());
-  }
-  return object;
-}
+// ---- one message -----------------------------------------------------------------------------------------------------
 
-void spooler::console_show(const console_request& request) {
+void spooler::console_one(const console_request& request) {
   auto id = message_id::parse(request.argument);
   if (!id) {
-    request.answer(error_json("not a message id: it has 26 letters and digits"), HEDWIG_E_INVALID);
+    answer_failure(request, "not a message id: it has 26 letters and digits", HEDWIG_E_INVALID);
     return;
   }
   if (auto* live = find(*id)) {
-    auto object = describe_whole(*live->message, live->state);
-    object.set("state", "active");
-    request.answer(stringify(object), HEDWIG_OK);
+    if (request.verb == "queue.show")
+      answer_shown(request, {{.id = *id, .metadata = {}}, live->message, live->state});
+    else
+      change_active(*live, request);
     return;
   }
-  store_->stat(*id, {}, then([request](auto& answer) {
+  auto [work, first] = console_works_.try_emplace(*id);
+  if (!first) {
+    work->second.next.push_back(request);
+    return;
+  }
+  store_->stat(*id, {}, then([this, request, id = *id](auto& answer) {
                  if (!answer) {
-                   auto missing = answer.error().status == HEDWIG_E_NOT_FOUND;
-                   request.answer(error_json(missing ? not_found_text : answer.error().text()), answer.error().status);
-                   return;
+                   answer_failure(request, answer.error());
+                   end_console_work(id, 0);
+                 } else if (auto& found = plugin::as<plugin::storage_entry>(*answer); request.verb == "queue.show") {
+                   answer_shown(request, {std::move(found), {}, {}});
+                   end_console_work(id, 0);
+                 } else {
+                   change_stored(found, request);
                  }
-                 auto& entry = plugin::as<plugin::storage_entry>(*answer);
-                 auto known = queue::decode_metadata(entry.metadata, entry.id);
-                 if (!known) {
-                   request.answer(error_json("damaged: " + known.error().text()), HEDWIG_E_CORRUPT);
-                   return;
-                 }
-                 known->message.size = entry.body_size;
-                 auto object = describe_whole(known->message, known->record);
-                 object.set("state", name_of(entry.state));
-                 object.set("due", time_text(entry.due));
-                 request.answer(stringify(object), HEDWIG_OK);
                }));
 }
 
-void spooler::console_change(const console_request& request) {
-  auto id = message_id::parse(request.argument);
-  if (!id) {
-    request.answer(error_json("not a message id: it has 26 letters and digits"), HEDWIG_E_INVALID);
+/// `written`: the revision from which on a claim is of our making; 0 when nothing was written.
+void spooler::end_console_work(const message_id& id, std::uint64_t written) {
+  auto work = console_works_.extract(id);
+  if (work.empty())
+    return;
+  // A write ended the lease of a claim before it; a claim after it, or without one, is ours to serve.
+  auto& claimed = work.mapped().claimed;
+  if (claimed && claimed->revision >= written) {
+    std::vector<delivery_work> works;
+    activate(*claimed, works);
+    if (!works.empty())
+      hand_out(std::move(works));
+  }
+  for (auto& next : work.mapped().next)
+    on_console(next);
+}
+
+const char* spooler::when_tried() const { return relay().paused ? "once deliveries are resumed" : "now"; }
+
+// ---- changing an active one ------------------------------------------------------------------------------------------
+
+void spooler::change_active(entry& of, const console_request& request) {
+  auto now = relay().time.wall();
+  auto& all = of.state.recipients;
+  auto in_flight = std::ranges::any_of(all, [](auto& one) { return one.in_flight; });
+  if (std::ranges::none_of(all, [](auto& one) { return one.status == queue::recipient_status::pending; })) {
+    answer_failure(request, "its last attempt has just ended: look again in a moment", HEDWIG_E_CONFLICT);
+    return;
+  }
+  if (request.verb == "queue.release" && !std::exchange(of.hold_wanted, false)) {
+    answer_failure(request, "it is not held: it is in delivery", HEDWIG_E_CONFLICT);
     return;
   }
   telemetry::log(level::info, component::admin, {"queue.changed", "the console changes a message"},
-                 {{"verb", request.verb}, {"id", request.argument}});
-  if (auto* live = find(*id)) {
-    change_active(*live, request);
-    return;
+                 {{"verb", request.verb}, {"id", request.argument}, {"active", true}});
+  of.hold_wanted |= request.verb == "queue.hold";
+  of.delete_wanted |= request.verb == "queue.delete";
+  of.bounce_wanted |= request.verb == "queue.bounce";
+  if (request.verb == "queue.retry") {
+    relay().retries_asked.fetch_add(1, std::memory_order_relaxed);
+    queue::make_due(of.state, now);
+    of.changed = true;
   }
-  store_->stat(*id, {}, then([this, request](auto& answer) {
-                 if (answer)
-                   change_stored(plugin::as<plugin::storage_entry>(*answer), request);
-                 else if (answer.error().status == HEDWIG_E_NOT_FOUND)
-                   request.answer(error_json(not_found_text), HEDWIG_E_NOT_FOUND);
-                 else
-                   request.answer(error_json(answer.error().text()), answer.error().status);
-               }));
+  auto later = in_flight || of.reporting;
+  auto immediate = !later || request.verb == "queue.release" || (request.verb == "queue.retry" && in_flight);
+  answer_changed(request, immediate ? "now" : after_attempt, immediate);
+  if (!later)
+    settle(of, queue::assess(of.state, now, relay().policy()->retry));
 }
 
-void spooler::change_active(entry& of, const console_request& request) {
-  auto id = of.message->id;
-  Poco::JSON::Object object;
-  object.set("id", id.text());
-  object.set("when", "after the attempt that is under way");
-  if (request.verb == "queue.hold")
-    of.hold_wanted = true;
-  else if (request.verb == "queue.release")
-    of.hold_wanted = false;
-  else if (request.verb == "queue.delete")
-    of.delete_wanted = true;
-  else if (request.verb == "queue.bounce")
-    of.bounce_wanted = true;
-  else
-    object.set("when", "it is being tried now");
-  request.answer(stringify(object), HEDWIG_OK);
-}
+// ---- changing a stored one -------------------------------------------------------------------------------------------
 
 void spooler::change_stored(plugin::storage_entry& found, const console_request& request) {
-  auto done = [this, request, id = found.id](auto& answer) {
+  if (auto why = console::refusal(request.verb, found.state); !why.empty()) {
+    answer_failure(request, std::string{why}, HEDWIG_E_CONFLICT);
+    end_console_work(found.id, 0);
+    return;
+  }
+  if (request.verb == "queue.hold" && found.state == HEDWIG_STATE_HELD) {
+    answer_changed(request, "it was held already");
+    end_console_work(found.id, 0);
+    return;
+  }
+  telemetry::log(level::info, component::admin, {"queue.changed", "the console changes a message"},
+                 {{"verb", request.verb}, {"id", request.argument}, {"active", false}});
+  if (request.verb == "queue.delete")
+    delete_stored(found, request);
+  else
+    move_stored(found, request);
+}
+
+void spooler::delete_stored(const plugin::storage_entry& found, const console_request& request) {
+  auto waited = found.state != HEDWIG_STATE_BOUNCED;
+  auto next = then([this, request, id = found.id, waited](auto& answer) {
     if (!answer) {
-      request.answer(error_json(answer.error().text()), answer.error().status);
+      answer_failure(request, answer.error());
+      end_console_work(id, 0);
       return;
     }
-    Poco::JSON::Object object;
-    object.set("id", id.text());
-    object.set("when", "now");
-    request.answer(stringify(object), HEDWIG_OK);
-    if (request.verb == "queue.delete")
+    if (waited)
       relay().counts.queue_depth.subtract();
-    else if (handles_)
-      send(handles_->retry_timer, due_at{relay().time.wall()});
-  };
-  if (request.verb == "queue.delete") {
-    store_->remove({.id = found.id, .hint = found.hint, .revision = found.revision, .ride = false}, then(done));
-    return;
-  }
+    answer_changed(request, "now");
+    end_console_work(id, std::numeric_limits<std::uint64_t>::max());
+  });
+  store_->remove({.id = found.id, .hint = found.hint, .revision = found.revision, .ride = false}, std::move(next));
+}
+
+void spooler::move_stored(const plugin::storage_entry& found, const console_request& request) {
   auto known = queue::decode_metadata(found.metadata, found.id);
   if (!known) {
-    request.answer(error_json("damaged: " + known.error().text()), HEDWIG_E_CORRUPT);
+    answer_failure(request, "damaged, it can only be deleted: " + known.error().text(), HEDWIG_E_CORRUPT);
+    end_console_work(found.id, 0);
     return;
   }
+  known->message.size = found.body_size;
   auto now = relay().time.wall();
   auto& state = known->record;
-  plugin::move_request move{
-      .id = found.id, .hint = found.hint, .revision = found.revision, .state = found.state, .due = found.due, .metadata = {}, .replace_metadata = true};
-  if (request.verb == "queue.hold") {
-    state.held = true;
-    move.state = HEDWIG_STATE_HELD;
-  } else if (request.verb == "queue.bounce") {
-    // Failed now, on disk first; becoming due, it is settled like any other: with a notification.
-    auto policy = relay().policy();
-    std::ignore = queue::apply(state, queue::fail_pending(state, {554, "5.7.1", "Bounced by the operator"}), now, policy->retry, 0);
-    state.held = false;
-    move.state = HEDWIG_STATE_DEFERRED;
-    move.due = now;
-  } else { // retry, release
-    state.held = false;
+  state.held = request.verb == "queue.hold";
+  plugin::move_request move{.id = found.id,
+                            .hint = found.hint,
+                            .revision = found.revision,
+                            .state = state.held ? std::uint32_t{HEDWIG_STATE_HELD} : HEDWIG_STATE_DEFERRED,
+                            .due = state.held ? found.due : now,
+                            .metadata = {},
+                            .replace_metadata = true};
+  bounce_plan plan;
+  if (request.verb == "queue.bounce") {
+    plan.outcomes = queue::fail_pending(state, operators_bounce);
+    plan.made = queue::apply(state, plan.outcomes, now, relay().policy()->retry, 0);
+  } else if (!state.held) {
     queue::make_due(state, now);
-    move.state = HEDWIG_STATE_DEFERRED;
-    move.due = now;
   }
   auto metadata = queue::encode_metadata(known->message, state);
   if (!metadata) {
-    request.answer(error_json(metadata.error().text()), metadata.error().status);
+    answer_failure(request, metadata.error());
+    end_console_work(found.id, 0);
     return;
   }
   move.metadata = std::move(*metadata);
-  store_->move(std::move(move), then(done));
+  plan.message = std::move(known->message);
+  plan.state = std::move(state);
+  auto next = [this, request, id = found.id, plan = std::move(plan)](auto& answer) mutable {
+    moved_stored(request, id, std::move(plan), answer);
+  };
+  store_->move(std::move(move), then(std::move(next)));
+}
+
+void spooler::moved_stored(const console_request& request, const message_id& id, bounce_plan plan,
+                           result<plugin::outcome>& answer) {
+  if (!answer) {
+    answer_failure(request, answer.error());
+    end_console_work(id, 0);
+    return;
+  }
+  auto& commit = plugin::as<plugin::storage_commit>(*answer);
+  auto tried = request.verb == "queue.retry" || request.verb == "queue.release";
+  if (request.verb == "queue.retry")
+    relay().retries_asked.fetch_add(1, std::memory_order_relaxed);
+  answer_changed(request, tried ? when_tried() : "now");
+  if (request.verb == "queue.bounce") {
+    // Failed on disk; what is left is what every failure has: the log line, the notification, the state "bounced".
+    auto& fresh = enter(std::make_shared<const queue::message>(std::move(plan.message)), std::move(plan.state),
+                        commit.hint, commit.revision);
+    log_outcomes(fresh, plan.outcomes, plan.made);
+    settle(fresh, queue::assess(fresh.state, relay().time.wall(), relay().policy()->retry));
+  }
+  end_console_work(id, commit.revision);
+  if (tried && handles_)
+    send(handles_->retry_timer, due_at{relay().time.wall()});
 }
 
 } // namespace hedwig
