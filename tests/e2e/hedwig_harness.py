@@ -366,7 +366,7 @@ def txt_record(text, name):
     """(name, record) of a TXT record printed as a zone file has it, its strings joined."""
     if name not in text:
         raise AssertionError(f"no record for {name} in\n{text}")
-    after = text[text.index(name):]
+    after = text[text.index(name):].split("\n\n")[0]
     strings = re.findall(r'"([^"]*)"', after)
     joined = "".join(strings) if strings else re.search(r"v=DKIM1[^\n]*", after).group(0)
     return name, re.search(r"v=DKIM1.*", joined).group(0).encode()
@@ -382,7 +382,7 @@ class Received:
         self.peer = session.peer
         self.helo = session.host_name
         self.tls = session.ssl is not None
-        self.sender = envelope.mail_from
+        self.sender = "" if envelope.mail_from == "<>" else envelope.mail_from
         self.recipients = list(envelope.rcpt_tos)
         self.options = list(envelope.mail_options)
         self.data = envelope.original_content if envelope.original_content is not None else envelope.content

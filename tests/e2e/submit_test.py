@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mail programs hand mail to the relay: what it takes, from whom, and what it refuses."""
-import re
 import smtplib
 import socket
 import ssl
@@ -241,7 +240,7 @@ class Authentication(Submission):
     def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(self):
         relay = self.relay_with_tls()
         answers = []
-        for user, password in ((USER, "wrong"), ("nobody", PASSWORD), (USER, "")):
+        for user, password in ((USER, "Xylophone77"), ("nobody", PASSWORD), ("x" * 50, "y" * 200)):
             client = relay.smtp(self.starttls_port)
             with client:
                 client.starttls(context=trusting(self.certificate))
@@ -255,7 +254,7 @@ class Authentication(Submission):
         self.assertEqual(answers[0][1][:5], b"5.7.8")
         self.assertEqual(len(set(answers)), 1, answers)
         self.assertNotIn(PASSWORD, relay.log_text())
-        self.assertNotIn("wrong", re.sub(r"wrong (password|user)", "", relay.log_text()))
+        self.assertNotIn("Xylophone77", relay.log_text())
 
     def test_auth_in_clear_text_is_neither_offered_nor_taken(self):
         relay = self.relay_with_tls()
