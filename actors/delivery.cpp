@@ -83,6 +83,7 @@ caf::behavior delivery::begin() {
   timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
   monitor(assignment_.owner);
   set_down_handler([this](const caf::down_msg&) { quit(); }); // nobody is left to report to: the dispatcher knows
+  choose_order();
   next_host();
   return {[this](const addresses_found& found) { on_addresses(found); },
           [this](deliver& request) { on_deliver(request); },
@@ -99,13 +100,26 @@ void delivery::end() {
 
 // ---- finding a host that answers -------------------------------------------------------------------------------------
 
+void delivery::choose_order() {
+  // RFC 5321 section 5.1: hosts of equal preference in random order, anew for each connection.
+  hosts_ = assignment_.destination->hosts;
+  auto& preferences = assignment_.destination->preferences;
+  for (std::size_t begin = 0; begin < preferences.size();) {
+    auto end = begin + 1;
+    while (end < preferences.size() && preferences[end] == preferences[begin])
+      ++end;
+    for (auto last = end - 1; last > begin; --last)
+      std::swap(hosts_[last], hosts_[begin + relay().next_random() % (last - begin + 1)]);
+    begin = end;
+  }
+}
+
 void delivery::next_host() {
-  auto& hosts = assignment_.destination->hosts;
-  if (host_ >= hosts.size()) {
+  if (host_ >= hosts_.size()) {
     give_up(last_cause_);
     return;
   }
-  auto& hop = hosts[host_++];
+  auto& hop = hosts_[host_++];
   remote_host_ = hop.host;
   remote_.reset();
   tls_now_ = assignment_.destination->tls;
@@ -140,7 +154,7 @@ void delivery::on_addresses(const addresses_found& found) {
     next_host();
     return;
   }
-  auto port = assignment_.destination->hosts[host_ - 1].port;
+  auto port = hosts_[host_ - 1].port;
   addresses_.clear();
   for (auto& ip : *usable)
     if ((policy_->settings.outbound.ipv6 || !ip.v6()) && addresses_.size() < addresses_max)
@@ -397,7 +411,7 @@ void delivery::begin_transaction() {
 }
 
 void delivery::on(smtp::client_transaction_done& event) {
-  auto more_hosts = host_ < assignment_.destination->hosts.size() || !addresses_.empty();
+  auto more_hosts = host_ < hosts_.size() || !addresses_.empty();
   std::vector<smtp::recipient_outcome> settled;
   remaining_.clear();
   bool same_host = false;

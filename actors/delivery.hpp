@@ -51,6 +51,7 @@ private:
   void on_release();
 
   // finding a host that answers
+  void choose_order();
   void next_host();
   void next_address();
   void connect(const net::address& to);
@@ -79,7 +80,8 @@ private:
 
   delivery_assignment assignment_;
   std::shared_ptr<const relay_policy> policy_;
-  std::size_t host_ = 0; ///< of assignment_.destination->hosts, the next one to try
+  std::vector<queue::next_hop> hosts_; ///< in the order of this connection
+  std::size_t host_ = 0; ///< the next one to try
   std::deque<net::address> addresses_; ///< of the current host, still to try
   std::optional<net::address> remote_; ///< that we talk to or try
   std::string remote_host_;

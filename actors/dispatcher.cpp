@@ -118,8 +118,10 @@ dispatcher::way dispatcher::way_by_hosts(const std::string& domain, const dns::m
   ttl = std::clamp(found->ttl, std::chrono::seconds{1}, way_ttl_max);
   auto& route = policy_->routes.find(domain);
   site fresh{.key = "mx:" + found->site, .hosts = {}, .tls = route.tls};
-  for (auto& host : found->hosts | std::views::take(policy_->settings.dns.max_mx))
+  for (auto& host : found->hosts | std::views::take(policy_->settings.dns.max_mx)) {
     fresh.hosts.push_back({host.name, policy_->settings.outbound.port});
+    fresh.preferences.push_back(host.preference);
+  }
   return std::make_shared<const site>(std::move(fresh));
 }
 

@@ -126,6 +126,7 @@ struct body_loaded {
 struct site {
   std::string key; ///< names the destination: equal keys share a pool
   std::vector<queue::next_hop> hosts;
+  std::vector<std::uint16_t> preferences; ///< of the hosts, where found by MX: equal ones share the load
   queue::tls_mode tls = queue::tls_mode::opportunistic;
   bool found_by_dns = true; ///< addresses are subject to the policy on private ones
 };

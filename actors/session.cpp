@@ -430,7 +430,7 @@ void session::on_authenticated(authenticated& outcome) {
     relay().counts.auth("password", "success").add();
   } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
     relay().counts.auth("password", "denied").add();
-    telemetry::log(level::warn, component::session, {"auth.denied", "wrong credentials"},
+    telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
                    {{"peer", node().label}, {"listener", listener_settings().name}});
     protocol_->auth_failed();
   } else {

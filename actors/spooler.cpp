@@ -415,7 +415,7 @@ void spooler::settle(entry& of, const queue::decision& made) {
   if (made.step == next_step::wait) {
     // Someone accepted it while others are still being tried: that must be on disk before anything else happens.
     if (!made.delivered.empty())
-      write(of, {.state = HEDWIG_STATE_DEFERRED, .due = made.due});
+      write(of, {.state = HEDWIG_STATE_DEFERRED, .due = made.due, .keep_claimed = true});
     return;
   }
   relay().counts.jobs.add();
@@ -514,6 +514,7 @@ void spooler::issue(entry& of, const change& what) {
                 .revision = of.revision,
                 .state = what.state,
                 .due = what.due,
+                .lease_until = what.keep_claimed ? relay().time.wall() + lease : wall_time{},
                 .metadata = std::move(*metadata),
                 .replace_metadata = true},
                std::move(next));
@@ -532,7 +533,7 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
     of->revision = commit.revision;
     if (what.state == HEDWIG_STATE_BOUNCED)
       relay().counts.queue_depth.subtract();
-    if (what.state == HEDWIG_STATE_DEFERRED && handles_ && !of->next)
+    if (what.state == HEDWIG_STATE_DEFERRED && !what.keep_claimed && handles_ && !of->next)
       send(handles_->retry_timer, due_at{what.due});
   } else if (answer.error().status == HEDWIG_E_CONFLICT || answer.error().status == HEDWIG_E_NOT_FOUND) {
     telemetry::log(level::error, component::spooler,

@@ -28,6 +28,7 @@ private:
     bool remove = false;
     std::uint32_t state = HEDWIG_STATE_DEFERRED;
     wall_time due{};
+    bool keep_claimed = false; ///< others of its recipients are still being tried
   };
   /// An active message.
   struct entry {

@@ -185,6 +185,7 @@ std::unique_ptr<storage_op> make_move_op(move_request request) {
   op->raw.state = request.state;
   op->raw.flags = request.replace_metadata ? HEDWIG_MOVE_METADATA : 0;
   op->raw.due = nanoseconds(request.due);
+  op->raw.lease_until = nanoseconds(request.lease_until);
   op->raw.metadata = bytes_of(op->text);
   return op;
 }

@@ -75,6 +75,7 @@ struct move_request {
   std::uint64_t revision = 0; ///< the expected one; CONFLICT when it differs
   std::uint32_t state = HEDWIG_STATE_QUEUED;
   wall_time due{};
+  wall_time lease_until{}; ///< the epoch: unclaimed from here on
   std::string metadata;
   bool replace_metadata = false;
 };
