@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "admin/actor_tree.hpp"
+
+#include <Poco/JSON/Object.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The API's answers for people. What stands in them is escaped; a member that is missing shows as nothing.
+/// Every function: any thread.
+namespace hedwig::admin {
+
+using time_point = std::chrono::sys_seconds;
+
+[[nodiscard]] std::string render_status(const Poco::JSON::Object& answer);
+[[nodiscard]] std::vector<actor_info> actors_of(const Poco::JSON::Object& answer);
+/// One page; `now` makes ages of times. Empty when there is no message.
+[[nodiscard]] std::string render_list(const Poco::JSON::Object& answer, time_point now);
+[[nodiscard]] std::string render_message(const Poco::JSON::Object& answer, time_point now);
+/// "01J…: retry, now"
+[[nodiscard]] std::string render_change(const Poco::JSON::Object& answer, std::string_view verb);
+
+} // namespace hedwig::admin
