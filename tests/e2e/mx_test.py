@@ -75,7 +75,8 @@ class ByMx(Case):
 
     def test_hosts_of_equal_preference_share_the_mail(self):
         hosts = [self.host_at(address) for address in (MX1, MX2, MX3)]
-        relay = self.mx_relay(server={"outbound_local": True, "smtp": {"min_idle": 0, "max_size": 10}})
+        # A connection that is open is used again; the hosts are drawn anew for each connection.
+        relay = self.mx_relay(outbound={"port": self.port, "max_messages_per_connection": 1})
         for _ in range(60):
             relay.submit(recipients=["bob@equal.example.net"])
         wait_for(lambda: sum(len(sink.messages) for sink in hosts) >= 60, 40, relay.log_tail)
