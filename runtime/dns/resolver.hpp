@@ -69,6 +69,8 @@ public:
   virtual void mx(std::string_view domain, mx_callback done) = 0;
   /// A and AAAA records of `host`, merged: ok when either has one; temporary when neither has and either failed so.
   virtual void addresses(std::string_view host, address_callback done) = 0;
+  /// Answers that it remembers.
+  [[nodiscard]] virtual std::size_t remembered() const { return 0; }
 };
 
 } // namespace hedwig::dns

@@ -260,6 +260,7 @@ private:
   }
 
   void finish(std::list<query>::iterator at, raw_answer answer) {
+    observe(at->deadline);
     finished_.push_back({std::move(at->done), std::move(answer)});
     outstanding_.erase(at);
   }
@@ -272,8 +273,17 @@ private:
       finish(outstanding_.begin(), timed_out());
     }
     std::lock_guard guard{mutex_};
-    for (; !waiting_.empty() && waiting_.front().deadline <= now; waiting_.pop_front())
+    for (; !waiting_.empty() && waiting_.front().deadline <= now; waiting_.pop_front()) {
+      observe(waiting_.front().deadline);
       finished_.push_back({std::move(waiting_.front().done), timed_out()});
+    }
+  }
+
+  void observe(deadline_time deadline) const noexcept {
+    if (settings_.query_time == nullptr)
+      return;
+    auto began = deadline - settings_.query_timeout;
+    settings_.query_time->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
 
   raw_answer timed_out() {
@@ -343,6 +353,7 @@ result<std::unique_ptr<unbound_resolver>> unbound_resolver::make(const resolver_
 
 void unbound_resolver::mx(std::string_view domain, mx_callback done) { impl_->mx(domain, std::move(done)); }
 void unbound_resolver::addresses(std::string_view host, address_callback done) { impl_->addresses(host, std::move(done)); }
+std::size_t unbound_resolver::remembered() const { return impl_->stats().mx_cache_entries; }
 resolver_stats unbound_resolver::stats() const { return impl_->stats(); }
 void unbound_resolver::clear_cache() { impl_->clear_cache(); }
 

@@ -4,6 +4,7 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/dns/resolver.hpp"
+#include "runtime/telemetry/metrics.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -26,6 +27,7 @@ struct resolver_settings {
   std::size_t mx_cache_entries = 10'000;
   std::chrono::seconds ttl_max = std::chrono::hours{24}; ///< longer TTLs are cut
   std::size_t cache_bytes = std::size_t{16} << 20;       ///< libunbound's own caches, together
+  telemetry::histogram* query_time = nullptr; ///< observes each query that the MX cache could not answer; outlives the resolver
   std::filesystem::path trust_anchor; ///< "/usr/share/dns/root.key" to validate DNSSEC; empty: no validation
 };
 
@@ -55,6 +57,7 @@ public:
 
   void mx(std::string_view domain, mx_callback done) override;
   void addresses(std::string_view host, address_callback done) override;
+  [[nodiscard]] std::size_t remembered() const override;
   [[nodiscard]] resolver_stats stats() const;
   /// Forgets the MX cache. What libunbound keeps stays until its TTL ends; a new resolver starts with nothing.
   void clear_cache();

@@ -187,14 +187,20 @@ result<void> instance::stop_and_wait(std::chrono::nanoseconds timeout) {
 instance_counters instance::counters() const noexcept {
   auto& c = host_->counts;
   return {.calls = c.calls, .failures = c.failures, .timeouts = c.timeouts, .late_completions = c.late,
-          .false_completions = c.wrong, .in_flight = c.in_flight, .busy = c.busy};
+          .false_completions = c.wrong, .in_flight = c.in_flight, .busy = c.busy,
+          .answered = c.answered, .failed = c.failed};
 }
+
+const telemetry::histogram& instance::call_times() const noexcept { return host_->call_times; }
+
+std::size_t instance::waiting() const { return workers_->queued(); }
 
 hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
   host_->counts.calls.fetch_add(1, std::memory_order_relaxed);
   auto timeout = call->reply.timeout.count() > 0 ? call->reply.timeout : settings_.call_timeout;
   call->owner = shared_from_this();
-  if (auto* handle = services_->ops().open(call, services_->time().steady() + timeout)) {
+  call->began = services_->time().steady();
+  if (auto* handle = services_->ops().open(call, call->began + timeout)) {
     host_->counts.in_flight.fetch_add(1, std::memory_order_relaxed);
     return handle;
   }

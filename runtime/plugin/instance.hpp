@@ -15,6 +15,7 @@
 #include "runtime/plugin/completion.hpp"
 #include "runtime/plugin/host.hpp"
 #include "runtime/plugin/loader.hpp"
+#include "runtime/telemetry/metrics.hpp"
 
 namespace hedwig::plugin {
 
@@ -41,6 +42,8 @@ struct instance_counters {
   std::uint64_t false_completions = 0; ///< second answers, and answers to calls of others; ignored
   std::uint64_t in_flight = 0;         ///< calls the provider owes an answer, late ones included
   std::uint64_t busy = 0;              ///< calls refused because too many waited
+  std::uint64_t answered = 0;          ///< answers in time that were none of the provider's errors
+  std::uint64_t failed = 0;            ///< answers in time that were
 };
 
 /// Checks `table` against the provider's schema and then asks its validate(); a complaint of the latter stands at the
@@ -79,6 +82,10 @@ public:
   [[nodiscard]] const provider_ref& provider() const noexcept { return provider_; }
   [[nodiscard]] bool blocking() const noexcept { return (provider_.provider->flags & HEDWIG_PROVIDER_BLOCKING) != 0; }
   [[nodiscard]] instance_counters counters() const noexcept;
+  /// Seconds from call to answer, late ones included; bounds of hedwig_provider_call_seconds.
+  [[nodiscard]] const telemetry::histogram& call_times() const noexcept;
+  /// Calls that wait for a worker thread.
+  [[nodiscard]] std::size_t waiting() const;
 
   // What the typed faces are made of.
 

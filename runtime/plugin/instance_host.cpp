@@ -204,6 +204,7 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
   delivery answers;
   std::vector<std::unique_ptr<pending_op>> ended; // what the plugin was shown lives until its call has returned
   ended.reserve(count);
+  const auto now = services_->time().steady();
   for (auto& one : std::span{done, count}) {
     auto [op, late] = services_->ops().claim(one.op, owner_);
     if (!op) {
@@ -217,8 +218,12 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
       value = op->decode(one.result);
     else
       value = std::unexpected{error_of(one.status, one.error)};
-    if (!value && counts_as_failure(value.error().status))
+    call_times.observe(std::chrono::duration<double>(now - op->began).count());
+    const auto failed = !value && counts_as_failure(value.error().status);
+    if (failed)
       counts.failures.fetch_add(1, std::memory_order_relaxed);
+    if (!late)
+      (failed ? counts.failed : counts.answered).fetch_add(1, std::memory_order_relaxed);
     if (late)
       counts.late.fetch_add(1, std::memory_order_relaxed);
     else if (!inline_answer::offer(one.op, value))

@@ -10,6 +10,7 @@
 
 #include "runtime/plugin/completion.hpp"
 #include "runtime/plugin/host.hpp"
+#include "runtime/telemetry/metrics.hpp"
 
 namespace hedwig::plugin {
 
@@ -36,9 +37,11 @@ public:
   void count_timeout(const char* call);
 
   struct tallies {
-    std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, in_flight{0}, busy{0};
+    std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, in_flight{0}, busy{0},
+        answered{0}, failed{0};
   };
   tallies counts;
+  telemetry::histogram call_times{telemetry::bounds_of("hedwig_provider_call_seconds")};
 
 private:
   friend struct host_table;

@@ -29,6 +29,7 @@ public:
   virtual void settled(bool late) noexcept { static_cast<void>(late); }
 
   std::shared_ptr<instance> owner;
+  steady_time began{};
   const char* name = ""; ///< "verify_password": for logs and crash reports
   reply_to reply;
 };

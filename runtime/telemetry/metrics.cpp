@@ -121,6 +121,12 @@ std::size_t labels_of(const metric_info& info) {
 
 } // namespace
 
+void counter::raise_to(std::uint64_t total) noexcept {
+  auto now = value();
+  while (now < total && !value_.compare_exchange_weak(now, total, std::memory_order_relaxed)) {
+  }
+}
+
 histogram::histogram(std::span<const double> bounds)
     : bounds_{bounds}, buckets_{std::make_unique<std::atomic<std::uint64_t>[]>(bounds.size() + 1)} {}
 
@@ -128,6 +134,12 @@ void histogram::observe(double value) noexcept {
   const auto place = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
   buckets_[static_cast<std::size_t>(place)].fetch_add(1, std::memory_order_relaxed);
   sum_.fetch_add(value, std::memory_order_relaxed);
+}
+
+void histogram::copy_from(const histogram& other) noexcept {
+  for (std::size_t at = 0; at <= bounds_.size(); ++at)
+    buckets_[at].store(other.in_bucket(at), std::memory_order_relaxed);
+  sum_.store(other.sum(), std::memory_order_relaxed);
 }
 
 std::uint64_t histogram::in_bucket(std::size_t index) const noexcept {
@@ -139,6 +151,13 @@ std::uint64_t histogram::count() const noexcept {
   for (std::size_t at = 0; at <= bounds_.size(); ++at)
     total += in_bucket(at);
   return total;
+}
+
+std::span<const double> bounds_of(std::string_view name) {
+  for (const auto& info : metric_catalogue())
+    if (info.name == name && info.type == metric_type::histogram)
+      return info.bounds;
+  panic(fmt::format("{} is not a histogram of the catalogue", name));
 }
 
 struct metrics::state {

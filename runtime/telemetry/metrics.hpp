@@ -17,6 +17,8 @@ namespace hedwig::telemetry {
 class counter {
 public:
   void add(std::uint64_t count = 1) noexcept { value_.fetch_add(count, std::memory_order_relaxed); }
+  /// For figures that someone else counts: never goes down, also when two threads bring them.
+  void raise_to(std::uint64_t total) noexcept;
   [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:
@@ -41,6 +43,8 @@ public:
   explicit histogram(std::span<const double> bounds);
   /// Seconds for the *_seconds metrics.
   void observe(double value) noexcept;
+  /// Shows what `other`, of the same bounds, has observed. Nothing else may observe here.
+  void copy_from(const histogram& other) noexcept;
   [[nodiscard]] std::uint64_t count() const noexcept;
   [[nodiscard]] double sum() const noexcept { return sum_.load(std::memory_order_relaxed); }
   /// Upper bounds, ascending; one more bucket follows for everything above.
@@ -68,6 +72,8 @@ struct metric_info {
 
 /// Every metric of the program; docs/metrics.md is printed from it.
 [[nodiscard]] std::span<const metric_info> metric_catalogue() noexcept;
+/// The upper bounds that the catalogue gives to a histogram, for one that is kept elsewhere and copied.
+[[nodiscard]] std::span<const double> bounds_of(std::string_view name);
 /// docs/metrics.md
 [[nodiscard]] std::string metrics_markdown();
 
