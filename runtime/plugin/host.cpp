@@ -34,7 +34,9 @@ host::host(host_options options)
     state_->thread = std::thread{[this] { run(); }};
 }
 
-host::~host() {
+host::~host() { stop(); }
+
+void host::stop() {
   {
     std::lock_guard lock{state_->mutex};
     state_->stopping = true;

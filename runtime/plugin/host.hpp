@@ -47,6 +47,10 @@ public:
   [[nodiscard]] op_table& ops() noexcept { return *ops_; }
   [[nodiscard]] timer_queue& timers() noexcept { return *timers_; }
 
+  /// Ends the host's own thread: no timer, no deadline and no posted work runs after it returns. The destructor does the
+  /// same, but an instance that was abandoned keeps the host alive: so a program calls this before it leaves main().
+  /// Not from a plugin's call; calling it again is harmless.
+  void stop();
   /// Fires the timers and deadlines that are due, then, without threads, runs the work that waits, until none does.
   void run_due();
   /// Runs `work` soon on the host's own thread ([event] to plugins), or in run_due(). Never inside this call.

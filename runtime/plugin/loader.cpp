@@ -146,10 +146,7 @@ result<void> catalogue::load_file(const std::filesystem::path& file) {
     return fail(HEDWIG_E_INVALID,
                 "does not export " HEDWIG_ENTRY_SYMBOL ": build it with hedwig_add_plugin() and HEDWIG_PLUGIN()",
                 real.string());
-  // The entry is pure; the face it sees lives as long as the plugin, for ever.
-  auto* face = new instance_host{services_, note->id, nullptr};
-  static std::vector<instance_host*>* reachable = new std::vector<instance_host*>; // and so no leak
-  reachable->push_back(face);
+  auto& face = faces_.emplace_back(std::make_shared<instance_host>(services_, note->id, nullptr));
   call_scope scope{face->name().c_str(), HEDWIG_ENTRY_SYMBOL};
   const auto* plugin = entry(face->raw());
   if (auto added = add_locked(plugin, real.string()); !added)

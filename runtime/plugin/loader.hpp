@@ -17,6 +17,8 @@
 
 namespace hedwig::plugin {
 
+class instance_host;
+
 /// The identity of a plugin, read from its ELF note without running any of its code.
 struct plugin_note {
   std::uint16_t abi_major = 0;
@@ -60,7 +62,7 @@ struct plugin_file {
   result<plugin_note> note;
 };
 
-/// The providers that are loaded. Thread-safe. A provider "rocksdb" of "hedwig.storage/1" is looked for in the file
+/// The providers that are loaded; outlives their instances. Thread-safe. A provider "rocksdb" of "hedwig.storage/1" is looked for in the file
 /// storage-rocksdb.so when no loaded plugin has it.
 class catalogue {
 public:
@@ -91,6 +93,8 @@ private:
   mutable std::mutex mutex_;
   std::vector<provider_ref> providers_;
   std::vector<std::string> files_;
+  // What the entry functions were shown. Not longer than the catalogue: a face keeps the host and its thread.
+  std::vector<std::shared_ptr<instance_host>> faces_;
 };
 
 } // namespace hedwig::plugin

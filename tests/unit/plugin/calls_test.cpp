@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <thread>
+
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/op_table.hpp"
@@ -162,6 +165,24 @@ TEST(calls, are_refused_before_start_and_after_stop) {
   b.started = false;
   b.provider->verify_password(asking("ada"), b.reply(1));
   EXPECT_EQ(b.sink->status(1), HEDWIG_E_UNAVAILABLE);
+}
+
+TEST(host, runs_nothing_once_it_was_stopped) {
+  auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, std::filesystem::directory_iterator{});
+  };
+  auto before = threads();
+  host services{host_options{}};
+  EXPECT_EQ(threads(), before + 1);
+  services.stop();
+  services.stop();
+  // The kernel may list a joined thread a moment longer.
+  for (int i = 0; i < 1000 && threads() != before; ++i)
+    std::this_thread::yield();
+  EXPECT_EQ(threads(), before);
+  bool ran = false;
+  services.post([&ran] { ran = true; });
+  EXPECT_FALSE(ran);
 }
 
 TEST(crash_reports, name_the_plugin_and_the_call) {

@@ -84,6 +84,17 @@ TEST_F(loader, finds_a_provider_by_its_file_name) {
   EXPECT_EQ(all.providers().size(), 1U);
 }
 
+TEST_F(loader, does_not_keep_the_host_and_its_thread_alive) {
+  plugin("filter-invalid-domain");
+  auto services = std::make_shared<host>(host_options{});
+  std::weak_ptr<host> watched = services;
+  {
+    catalogue all{std::move(services), {directory_.string()}};
+    ASSERT_TRUE(all.find(HEDWIG_FILTER, "invalid-domain"));
+  }
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST_F(loader, names_what_is_there_when_a_provider_is_not) {
   plugin("filter-one");
   catalogue all{services_, {directory_.string()}};
