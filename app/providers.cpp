@@ -15,6 +15,9 @@ namespace {
 
 constexpr auto start_timeout = std::chrono::minutes{10}; // a store may have much to recover
 constexpr auto stop_timeout = std::chrono::seconds{30};
+/// A commit that takes this long may still succeed; giving up on it earlier would tell a client no about a message that
+/// stands. Its own patience is ten minutes (RFC 5321 section 4.5.3.2.6).
+constexpr auto store_call_timeout = std::chrono::minutes{10};
 
 /// Adds a key that the host knows, unless the operator wrote it himself.
 void put(config::node& table, const char* key, config::node value) {
@@ -56,7 +59,7 @@ private:
     put(table, "path", config::node::of(storage.base_path));
     put(table, "disk_reserve", config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
     add(plan_.storage, HEDWIG_STORAGE, storage.storage_type, "storage." + storage.storage_type, table,
-        {.name = "storage." + storage.storage_type});
+        {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout});
   }
 
   void add(std::vector<planned_provider>& to, const char* interface_id, const std::string& name, const std::string& table,
@@ -164,6 +167,7 @@ void providers::stop() {
                      {"provider.stop-failed", "it did not end in order; what it acknowledged is safe"},
                      {{"provider", one->name()}, {"error", stopped.error().text()}});
   running_.clear();
+  host_->stop();
 }
 
 } // namespace hedwig::app

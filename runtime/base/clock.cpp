@@ -14,8 +14,9 @@ public:
 } // namespace
 
 clock& clock::system() noexcept {
-  static system_clock instance;
-  return instance;
+  // Never destroyed: threads that outlive main() may still ask for the time.
+  static auto* const instance = new system_clock;
+  return *instance;
 }
 
 } // namespace hedwig

@@ -50,7 +50,7 @@ constexpr schema_key table[] = {
     {"server.cmd_timeout", kind::time, "\"5m\"", "Wait for a client's next command; then 421 4.4.2 (RFC 5321 section 4.5.3.2.7 asks for 5 minutes or more).", reloadable, 1, 86400, {}, {}, &put<&server_settings::cmd_timeout>},
     {"server.data_timeout", kind::time, "\"10m\"", "Time for the whole of a message after 354; then 421 4.4.2.", reloadable, 1, 86400, {}, {}, &put<&server_settings::data_timeout>},
     {"server.pool_size", kind::integer, "", "Old name of `server.smtp.cache_size`.", deprecated, 1, 1000000, {}, "write cache_size in [server.smtp]"},
-    {"server.max_recipients", kind::integer, "1000", "Recipients of one transaction; above it 452 4.5.3 (RFC 5321 section 4.5.3.1.8 asks for 100 or more).", reloadable, 100, 100000, {}, {}, &put<&server_settings::max_recipients>},
+    {"server.max_recipients", kind::integer, "1000", "Recipients of one transaction; above it 452 4.5.3 (RFC 5321 section 4.5.3.1.8 asks for 100 or more).", reloadable, 1, 100000, {}, {}, &put<&server_settings::max_recipients>},
     {"server.max_errors", kind::integer, "20", "Refused or unknown commands of one connection; then 421 4.7.0.", reloadable, 1, 1000000, {}, {}, &put<&server_settings::max_errors>},
     {"server.max_auth_failures", kind::integer, "3", "Failed AUTH commands of one connection; then 421 4.7.0.", reloadable, 1, 1000, {}, {}, &put<&server_settings::max_auth_failures>},
     {"server.max_received_fields", kind::integer, "50", "Received fields of a message; more of them means a loop, refused with 554 5.4.6.", reloadable, 10, 1000, {}, {}, &put<&server_settings::max_received_fields>},
