@@ -261,6 +261,7 @@ void destination::on_tick() {
   } else if ((crowded || now - quiet_since_ >= quiet_time) && !resting() && !std::exchange(idle_reported_, true)) {
     send(owner_, destination_idle{site_->key});
   }
+  end_if_released(); // the last connection may have gone for idleness after the release
 }
 
 void destination::on_release() {
