@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "admin/commands.hpp"
+#include "admin/render.hpp"
+
+#include <Poco/JSON/Parser.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace hedwig::admin {
+namespace {
+
+Poco::JSON::Object object_of(const std::string& text) {
+  Poco::JSON::Parser parser;
+  return *parser.parse(text).extract<Poco::JSON::Object::Ptr>();
+}
+
+command_line aimed_at_nothing(command what) {
+  command_line made;
+  made.what = what;
+  made.place.socket = "/nonexistent/admin.sock";
+  return made;
+}
+
+/// 2026-05-01T10:00:00Z
+constexpr time_point now{std::chrono::seconds{1777629600}};
+
+TEST(admin_render, lists_messages_in_a_table) {
+  auto text = render_list(object_of(R"({"cursor":"","messages":[
+    {"id":"01J0000000000000000000000A","state":"deferred","queued_at":"2026-05-01T09:00:00Z","due":"2026-05-01T10:04:10Z",
+     "size":2048,"attempts":3,"from":"ann@example.com","first_recipient":"bob@example.net","recipients":3,"last_error":"451 later"},
+    {"id":"01J0000000000000000000000B","state":"held","queued_at":"2026-05-01T09:59:30Z","due":"",
+     "size":10,"attempts":0,"from":"","first_recipient":"eve@example.net","recipients":1,"last_error":""}]})"),
+                          now);
+  EXPECT_EQ(text,
+            "ID                          STATE        AGE     SIZE  TRIES       NEXT  FROM               TO                    LAST ERROR\n"
+            "01J0000000000000000000000A  deferred   1h 0m  2.0 KiB      3  in 4m 10s  <ann@example.com>  bob@example.net (+2)  451 later\n"
+            "01J0000000000000000000000B  held         30s     10 B      0          -  <>                 eve@example.net\n");
+}
+
+TEST(admin_render, gives_nothing_for_an_empty_list) {
+  EXPECT_EQ(render_list(object_of(R"({"cursor":"","messages":[]})"), now), "");
+}
+
+TEST(admin_render, shows_a_message_with_the_last_reply_of_each_recipient) {
+  auto text = render_message(object_of(R"({"id":"ID","state":"deferred","queued_at":"2026-05-01T09:00:00Z","due":"2026-05-01T09:00:00Z",
+    "attempts":1,"from":"ann@example.com","subject":"hi","size":10,"peer":"192.0.2.1","helo":"client","protocol":"ESMTP",
+    "listener":"default","user":"","last_error":"","recipient_states":[
+    {"address":"bob@example.net","status":"pending","in_delivery":false,"attempts":1,"due":"2026-05-01T09:00:00Z","last_code":451,
+     "last_status":"4.7.1","last_text":"later","remote":"mx.example.net[192.0.2.9]:25"},
+    {"address":"eve@example.net","status":"pending","in_delivery":true,"attempts":0,"due":"","last_code":0,
+     "last_status":"","last_text":"","remote":""}]})"),
+                             now);
+  EXPECT_NE(text.find("next attempt  2026-05-01T09:00:00Z, now\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("came from     192.0.2.1 (client) by ESMTP at default\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("451 4.7.1 later  mx.example.net[192.0.2.9]:25\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("eve@example.net  in delivery"), std::string::npos) << text;
+}
+
+TEST(admin_render, escapes_all_that_a_peer_said) {
+  auto evil = R"(\u001b[31m\u009b\u202e)";
+  std::string fields;
+  for (auto* key : {"id", "state", "from", "subject", "peer", "helo", "protocol", "listener", "user", "last_error", "address", "status",
+                    "last_status", "last_text", "remote", "first_recipient", "version", "why_not_ready", "when"})
+    fields += "\"" + std::string{key} + "\":\"" + evil + "\",";
+  fields += R"("store":{"name":")" + std::string{evil} + R"(","health":")" + evil + R"("},)";
+  auto whole = object_of("{" + fields + R"("messages":[{)" + fields + R"("size":1}],"listeners":[{"listener":")" + evil +
+                         R"("}],"recipient_states":[{)" + fields + R"("attempts":1}]})");
+  for (auto& text : {render_list(whole, now), render_message(whole, now), render_status(whole), render_change(whole, "hold")}) {
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+    EXPECT_EQ(text.find("\xC2\x9B"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\u202E"), std::string::npos) << text;
+    EXPECT_NE(text.find("\\x1b[31m"), std::string::npos) << text;
+  }
+}
+
+TEST(admin_render, survives_members_that_are_missing_or_of_another_type) {
+  for (auto* answer : {"{}", R"({"messages":{},"recipient_states":3,"store":[],"listeners":"x","actors":null})",
+                       R"({"messages":[1,null,"x",{"size":-1,"attempts":"3","from":null,"due":5}],"actors":[{"id":"x"}]})"}) {
+    auto object = object_of(answer);
+    EXPECT_NE(render_status(object).find("NOT READY"), std::string::npos);
+    EXPECT_FALSE(render_message(object, now).empty());
+    EXPECT_NO_THROW(std::ignore = render_list(object, now));
+    EXPECT_NO_THROW(std::ignore = actors_of(object));
+  }
+}
+
+TEST(admin_render, says_when_deliveries_are_paused) {
+  auto text = render_status(object_of(R"({"ready":true,"paused":true})"));
+  EXPECT_NE(text.find("ready, deliveries PAUSED"), std::string::npos) << text;
+}
+
+TEST(admin_commands, tell_a_missing_socket_and_end_with_1) {
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  auto wanted = aimed_at_nothing(command::status);
+  EXPECT_EQ(run(wanted, in, out, err), 1);
+  EXPECT_NE(err.str().find("is the relay running"), std::string::npos) << err.str();
+  EXPECT_EQ(out.str(), "");
+}
+
+TEST(admin_commands, ask_once_about_many_messages_when_nobody_is_there) {
+  std::istringstream in{"C\nD\n"};
+  std::ostringstream out;
+  std::ostringstream err;
+  auto wanted = aimed_at_nothing(command::queue_change);
+  wanted.verb = "retry";
+  wanted.ids = {"A", "B", "-"};
+  EXPECT_EQ(run(wanted, in, out, err), 1);
+  EXPECT_EQ(std::ranges::count(err.str(), '\n'), 1);
+}
+
+} // namespace
+} // namespace hedwig::admin
