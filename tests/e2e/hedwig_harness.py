@@ -208,14 +208,16 @@ class Hedwig:
             return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        self.ended(timeout, expect)
+
+    def ended(self, timeout=30, expect=0):
+        """Waits for its end, which something else has brought about, and insists on the exit status."""
         try:
             status = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"hedwig did not end within {timeout} s of SIGTERM\n{self.log_tail()}") from None
-        finally:
-            self.process_ended = self.process
+            raise AssertionError(f"hedwig did not end within {timeout} s\n{self.log_tail()}") from None
         self.process = None
         if status != expect:
             raise AssertionError(f"hedwig ended with {status}, not {expect}\n{self.log_tail()}")

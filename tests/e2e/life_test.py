@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from hedwig_harness import (Case, PATIENCE, STORES, free_port, host, main, make_certificate, need_root, plain_message,
+from hedwig_harness import (PATIENCE, PLUGINS, STORES, Case, free_port, host, main, make_certificate, need_root, plain_message,
                             program, to_toml, wait_for)
 
 
@@ -31,7 +31,7 @@ class Ending(Case):
                 wait_for(lambda: not self.greets(relay), 10, "the listener to close")
                 self.assertIsNone(relay.process.poll(), "it waits for the delivery")
                 go_on.set()
-                relay.stop()
+                relay.ended()
                 self.assertEqual(len(sink.messages), 1)
                 relay.start()
                 relay.submit(plain_message(subject="second"))
@@ -54,7 +54,7 @@ class Ending(Case):
         relay.signal(signal.SIGTERM)
         client.sock.settimeout(20 * PATIENCE)
         self.assertRegex(client.sock.recv(200), rb"^421 ")
-        relay.stop()
+        relay.ended()
 
     def test_a_second_sigterm_ends_it_at_once(self):
         reached = threading.Event()
@@ -257,7 +257,7 @@ class Configuration(Case):
                       "checkpoint_interval_bytes": 8388608},
             "filters": [{"type": "from_domain_filter", "domain": ["example.test"], "action": "allow"},
                         {"type": "to_domain_filter", "domain": ["example.org"], "action": "deny"}],
-            "plugins": {"directories": [os.environ.get("HEDWIG_PLUGIN_DIR", "")]} if os.environ.get("HEDWIG_PLUGIN_DIR") else None,
+            "plugins": {"directories": [str(PLUGINS)]},
         }))
         self.assertEqual(status, 0, output)
         for word in ("workers", "queue_buffer", "append_writers", "log"):
