@@ -213,7 +213,8 @@ std::unique_ptr<storage_op> make_list_op(list_request request) {
   op->text = std::move(request.cursor);
   op->raw.states = request.states;
   op->raw.flags = (request.by_receipt ? HEDWIG_LIST_BY_RECEIPT : 0) | (request.metadata ? HEDWIG_LIST_METADATA : 0);
-  op->raw.due_before = nanoseconds(request.due_before);
+  // No bound is 0 there: what is kept for good has the clock's maximum for its due time, and is not before that.
+  op->raw.due_before = request.due_before == wall_time::max() ? 0 : nanoseconds(request.due_before);
   op->raw.cursor = bytes_of(op->text);
   op->raw.limit = request.limit;
   return op;

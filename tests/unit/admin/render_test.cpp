@@ -34,9 +34,9 @@ TEST(admin_render, lists_messages_in_a_table) {
      "size":10,"attempts":0,"from":"","first_recipient":"eve@example.net","recipients":1,"last_error":""}]})"),
                           now);
   EXPECT_EQ(text,
-            "ID                          STATE        AGE     SIZE  TRIES       NEXT  FROM               TO                    LAST ERROR\n"
-            "01J0000000000000000000000A  deferred   1h 0m  2.0 KiB      3  in 4m 10s  <ann@example.com>  bob@example.net (+2)  451 later\n"
-            "01J0000000000000000000000B  held         30s     10 B      0          -  <>                 eve@example.net\n");
+            "ID                          STATE       AGE     SIZE  TRIES       NEXT  FROM               TO                    LAST ERROR\n"
+            "01J0000000000000000000000A  deferred  1h 0m  2.0 KiB      3  in 4m 10s  <ann@example.com>  bob@example.net (+2)  451 later\n"
+            "01J0000000000000000000000B  held        30s     10 B      0          -  <>                 eve@example.net\n");
 }
 
 TEST(admin_render, gives_nothing_for_an_empty_list) {
