@@ -4,9 +4,11 @@
 #include "actors/pinned_actor.hpp"
 #include "actors/supervisor.hpp"
 #include "runtime/config/load.hpp"
+#include "runtime/dkim/key.hpp"
 #include "runtime/plugin/checked_config.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -108,7 +110,17 @@ socket = ""
   auto made = make_policy(std::move(loaded->settings), wall_time{std::chrono::seconds{1'767'225'600}}, report);
   if (!made)
     panic("the simulation's policy does not load");
-  return made;
+  if (which % 2 == 1)
+    return made;
+  auto signing = std::make_shared<relay_policy>(*made);
+  auto signer = dkim::signer::make({{.domain = "d0.sim",
+                                     .selector = "sim",
+                                     .key = dkim::signing_key::generate(dkim::key_type::ed25519),
+                                     .applies_to = {"d0.sim"}}});
+  if (!signer)
+    panic("the simulation's signer cannot be made");
+  signing->signer = std::move(*signer);
+  return signing;
 }
 
 /// Immutable: all runs share them.
@@ -247,8 +259,8 @@ void relay_sim::draw_plan() {
   plan_.kill = maybe(0.0015);
   plan_.jump = maybe(0.001);
   plan_.hurry = random(3) == 0 ? 0.05 : 0.002;
-  plan_.clients = 1 + random(4);
-  plan_.steps = 1500 + random(4000);
+  plan_.clients = 1 + random(6);
+  plan_.steps = 1500 + random(7000);
   plan_.policy = random(policies);
   world_.faults() = plan_.network;
   store_.faults() = plan_.store;
@@ -281,9 +293,10 @@ void relay_sim::build_internet() {
 }
 
 void relay_sim::trace(std::string_view what) {
-  if (options_.trace)
-    fmt::print(stderr, "[{:>12.3f}s #{}] {}\n",
-               std::chrono::duration<double>(world_.clock().steady().time_since_epoch() - std::chrono::hours{1}).count(), steps_, what);
+  if (!options_.trace)
+    return;
+  telemetry::flush_log(); // so that its lines stand in between
+  fmt::print(stderr, "{:%FT%TZ} step {} {}\n", std::chrono::floor<std::chrono::milliseconds>(world_.clock().wall()), steps_, what);
 }
 
 void relay_sim::start_relay() {
@@ -452,10 +465,11 @@ void relay_sim::drain() {
     if (steps_ >= end) {
       auto& shared = relay_->context();
       oracle_.fail(fmt::format("it does not come to its end: {} messages queued, {} active, {} sessions, {} deliveries, {} bytes "
-                               "active, {} being received, {} clients, store {}",
+                               "active, {} being received, {} clients, store {} ({} requests wait, {} in flight)",
                                store_.queued(), shared.counts.active_messages.value(), shared.sessions_open.load(),
                                shared.deliveries_open.load(), shared.memory.active.load(), shared.memory.receiving.load(),
-                               clients_.size(), store_.idle() ? "idle" : "busy"));
+                               clients_.size(), store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(),
+                               shared.plugins.store->in_flight()));
       return;
     }
     step();
@@ -480,6 +494,10 @@ void relay_sim::judge() {
 }
 
 sim_outcome relay_sim::run() {
+  if (options_.trace)
+    telemetry::start_log({.levels = {.fallback = telemetry::level::debug, .exceptions = {}},
+                          .sink = [](std::string_view line) { std::fwrite(line.data(), 1, line.size(), stderr); },
+                          .clock = &world_.clock()});
   start_relay();
   for (std::size_t i = 0; i < plan_.steps && oracle_.ok(); ++i) {
     step();
@@ -493,6 +511,8 @@ sim_outcome relay_sim::run() {
   if (oracle_.ok())
     crash(); // and everything that was counted must come to nothing
   relay_.reset();
+  if (options_.trace)
+    telemetry::stop_log();
   return {.failures = oracle_.failures(),
           .totals = oracle_.counts(),
           .steps = steps_,

@@ -27,6 +27,16 @@ std::string field_of(std::string_view text, std::string_view name) {
   return std::string{value};
 }
 
+/// Without the signature in front.
+std::string_view unsigned_text(std::string_view text) {
+  if (!text.starts_with("DKIM-Signature:"))
+    return text;
+  auto end = text.find("\r\n");
+  while (end != std::string_view::npos && (text.substr(end + 2).starts_with(' ') || text.substr(end + 2).starts_with('\t')))
+    end = text.find("\r\n", end + 2);
+  return end == std::string_view::npos ? text : text.substr(end + 2);
+}
+
 bool given_up(const queue::recipient_state& one) {
   return one.status == recipient_status::failed || one.status == recipient_status::expired;
 }
@@ -196,7 +206,7 @@ void oracle::accepted(const net::address& from, std::size_t transaction, const s
   if (found == all_.end() || !found->second.committed)
     return fail(fmt::format("a server was sent {}, which is not in the store", key));
   auto& of = found->second;
-  if (text != of.body)
+  if (unsigned_text(text) != of.body)
     fail(fmt::format("{} was sent with another text than it was accepted with", key));
   auto& commands = mail_commands_[from];
   if (transaction >= commands.size())

@@ -38,11 +38,7 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
   auto only = number("--seed=", "HEDWIG_SIM_SEED", 0);
   auto first = only != 0 ? only : number("--first=", "HEDWIG_SIM_FIRST", 1);
   auto count = only != 0 ? 1 : number("--seeds=", "HEDWIG_SIM_SEEDS", 1000);
-  if (only != 0)
-    telemetry::start_log({.levels = {.fallback = telemetry::level::debug, .exceptions = {}},
-                          .sink = [](std::string_view line) { std::fwrite(line.data(), 1, line.size(), stderr); }});
-  else
-    quiet();
+  quiet();
   oracle::totals sum;
   std::uint64_t steps = 0, crashes = 0, cuts = 0, kills = 0, store_failures = 0, failed = 0;
   std::chrono::nanoseconds virtual_time{};
@@ -65,8 +61,6 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     store_failures += outcome.store_failures;
     virtual_time += outcome.virtual_time;
   }
-  if (only != 0)
-    telemetry::stop_log();
   fmt::print("{} seeds: {} messages offered, {} acknowledged, {} notifications; recipients: {} accepted by servers ({} repeated), "
              "{} bounced; {} steps, {} crashes, {} actors killed, {} cuts, {} failed requests of the store, {} virtual days\n",
              count, sum.offered, sum.acknowledged, sum.notifications, sum.accepted, sum.repeated, sum.bounced, steps, crashes,
