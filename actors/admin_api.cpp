@@ -2,6 +2,7 @@
 #include "actors/admin_api.hpp"
 
 #include "actors/console_json.hpp"
+#include "runtime/dns/resolver.hpp"
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/telemetry/log.hpp"
 
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <unistd.h>
@@ -79,6 +81,30 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   statm >> total >> resident;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// As they name themselves.
+constexpr std::string_view actor_kinds[] = {"supervisor", "spooler", "dispatcher",  "destination", "delivery", "signer",
+                                            "bouncer",    "retry-timer", "authenticator", "listener", "session"};
+
+std::int64_t open_descriptors() {
+  std::error_code failed;
+  auto entries = std::filesystem::directory_iterator{"/proc/self/fd", failed};
+  return failed ? 0 : std::distance(begin(entries), end(entries)) - 1; // without the one that reads them
+}
+
+/// What one provider was asked so far. A call is counted once it has ended.
+void show_calls(telemetry::metrics& all, const plugin::instance& provider) {
+  auto seen = provider.counters();
+  auto show = [&](std::string_view status, std::uint64_t total) {
+    all.counter("hedwig_provider_calls_total", provider.name(), status).raise_to(total);
+  };
+  show("ok", seen.answered);
+  show("failed", seen.failed);
+  show("timeout", seen.timeouts);
+  show("busy", seen.busy);
+  all.histogram("hedwig_provider_call_seconds", provider.name()).copy_from(provider.call_times());
+  all.gauge("hedwig_provider_calls_pending", provider.name()).set(static_cast<std::int64_t>(provider.waiting()));
 }
 
 } // namespace
@@ -202,6 +228,18 @@ admin_answer admin_api::metrics() {
   all.gauge("logqueue_pending_append_bytes").set(static_cast<std::int64_t>(context_.memory.receiving.load()));
   all.gauge("hedwig_store_requests_in_flight").set(static_cast<std::int64_t>(context_.plugins.store->in_flight()));
   all.gauge("hedwig_store_requests_waiting").set(static_cast<std::int64_t>(context_.plugins.store->waiting()));
+  all.gauge("hedwig_open_descriptors").set(open_descriptors());
+  if (context_.resolver != nullptr)
+    all.gauge("hedwig_dns_cache_entries").set(static_cast<std::int64_t>(context_.resolver->remembered()));
+  auto living = context_.actors.counts();
+  for (auto kind : actor_kinds)
+    all.gauge("hedwig_actors", kind).set(static_cast<std::int64_t>(living[std::string{kind}]));
+  auto& plugins = context_.plugins;
+  show_calls(all, *plugins.store->owner());
+  for (auto& one : plugins.auth)
+    show_calls(all, *one->owner());
+  for (auto& one : plugins.filters)
+    show_calls(all, *one.provider->owner());
   return {.content_type = std::string{telemetry::metrics::content_type}, .body = all.expose()};
 }
 

@@ -426,7 +426,12 @@ void delivery::on(smtp::client_transaction_done& event) {
     }
   }
   auto spent = std::chrono::duration<double>(loop().now() - transaction_began_).count();
-  relay().counts.send_latency(queue::domain_of(job_->message->envelope.recipients[job_->recipients.front()].address)).observe(spent);
+  auto domain = queue::domain_of(job_->message->envelope.recipients[job_->recipients.front()].address);
+  if (send_time_ == nullptr || domain != timed_domain_) {
+    send_time_ = &relay().counts.send_latency(domain);
+    timed_domain_ = std::move(domain);
+  }
+  send_time_->observe(spent);
   report(settled);
   if (remaining_.empty()) {
     job_.reset();

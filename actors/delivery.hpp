@@ -97,6 +97,8 @@ private:
   std::vector<std::uint32_t> remaining_; ///< recipients of the job without a final outcome
   std::uint32_t again_ = 0;              ///< transactions begun anew for the same job
   steady_time transaction_began_{};
+  std::string timed_domain_; ///< of the last transaction
+  telemetry::histogram* send_time_ = nullptr; ///< its
   bool announced_ready_ = false;
   bool finished_ = false; ///< the destination knows that no job is taken any more
   bool released_ = false;

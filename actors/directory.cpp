@@ -56,6 +56,14 @@ std::vector<actor_info> actor_directory::snapshot() const {
   return infos;
 }
 
+std::map<std::string, std::size_t> actor_directory::counts() const {
+  std::map<std::string, std::size_t> found;
+  std::lock_guard guard{mutex_};
+  for (auto& [id, node] : nodes_)
+    ++found[node->name];
+  return found;
+}
+
 std::size_t actor_directory::count(std::string_view name) const {
   std::lock_guard guard{mutex_};
   return static_cast<std::size_t>(

@@ -47,6 +47,8 @@ public:
   /// In the order of birth.
   [[nodiscard]] std::vector<actor_info> snapshot() const;
   [[nodiscard]] std::size_t count(std::string_view name) const;
+  /// Living actors, by name.
+  [[nodiscard]] std::map<std::string, std::size_t> counts() const;
 
 private:
   mutable std::mutex mutex_;

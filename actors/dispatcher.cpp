@@ -293,6 +293,7 @@ void dispatcher::on_down(const caf::down_msg& down) {
   auto key = known->second;
   pool_keys_.erase(known);
   auto found = pools_.extract(key);
+  relay().counts.destinations.set(static_cast<std::int64_t>(pools_.size()));
   relay().counts.restarts("destination").add();
   telemetry::log(level::error, component::dispatcher,
                  {"destination.lost", "a destination ended by a failure; its messages are tried again"}, {{"destination", key}});

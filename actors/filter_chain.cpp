@@ -13,8 +13,9 @@ using plugin::verdict;
 using plugin::verdict_action;
 
 void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_view view,
-                        std::shared_ptr<plugin::completion_sink> sink) {
+                        std::shared_ptr<plugin::completion_sink> sink, relay_metrics& counts) {
   sink_ = std::move(sink);
+  counts_ = &counts;
   for (auto& filter : plugins.filters)
     members_.push_back({filter.provider, filter.on_failure, filter.provider->open(view), false});
 }
@@ -103,7 +104,16 @@ std::optional<verdict> filter_chain::answered(plugin::completion& done) {
   return run();
 }
 
+void filter_chain::count(const member& of, const result<verdict>& answer) const {
+  constexpr std::string_view words[] = {"proceed", "accept",     "reject",     "tempfail",
+                                        "discard", "quarantine", "disconnect", "failed"};
+  auto which = answer ? static_cast<std::size_t>(answer->action) : std::size(words) - 1;
+  auto place = static_cast<std::size_t>(&of - members_.data());
+  counts_->verdicts(place, of.provider->owner()->name(), which, words[which]).add();
+}
+
 std::optional<verdict> filter_chain::judge(member& of, result<verdict> answer) {
+  count(of, answer);
   if (!answer)
     return on_failure(of, answer.error());
   std::ranges::move(answer->edits, std::back_inserter(gathered_.edits));

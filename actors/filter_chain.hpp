@@ -19,7 +19,7 @@ class filter_chain {
 public:
   /// `sink` brings what comes later back to the session.
   void open(const relay_plugins& plugins, plugin::filter_session_view view,
-            std::shared_ptr<plugin::completion_sink> sink);
+            std::shared_ptr<plugin::completion_sink> sink, relay_metrics& counts);
   [[nodiscard]] bool empty() const noexcept { return members_.empty(); }
 
   [[nodiscard]] std::optional<plugin::verdict> connect(const plugin::filter_session_view& view);
@@ -53,10 +53,12 @@ private:
   [[nodiscard]] std::optional<plugin::verdict> run();
   /// The verdict that ends the chain, if this answer does.
   [[nodiscard]] std::optional<plugin::verdict> judge(member& of, result<plugin::verdict> answer);
+  void count(const member& of, const result<plugin::verdict>& answer) const;
   [[nodiscard]] std::optional<plugin::verdict> on_failure(const member& of, const error& why) const;
 
   std::vector<member> members_;
   std::shared_ptr<plugin::completion_sink> sink_;
+  relay_metrics* counts_ = nullptr;
   std::vector<stage> stages_;
   std::size_t stage_ = 0;
   std::size_t member_ = 0;

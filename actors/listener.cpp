@@ -23,6 +23,8 @@ void listener::open() {
   auto policy = relay().policy();
   auto& settings = policy->settings.server.listeners.at(place_.index);
   name_ = settings.name;
+  accepted_ = &relay().counts.connections_accepted(name_);
+  connections_ = &relay().counts.connections(name_);
   auto at = net::address::parse_ip(settings.addr.host, settings.addr.port);
   auto opened = !at ? result<std::unique_ptr<net::acceptor>>{std::unexpected{at.error()}}
                 : place_.inherited ? loop().adopt_listener(*place_.inherited, {}, *this)
@@ -46,18 +48,21 @@ void listener::on_connection(std::unique_ptr<net::connection> accepted) {
 
 void listener::admit(std::unique_ptr<net::connection> accepted) {
   auto policy = relay().policy();
-  relay().counts.connections_accepted(name_).add();
+  accepted_->add();
   if (relay().sessions_open.load(std::memory_order_relaxed) >= policy->settings.server.max_connections) {
     relay().counts.connections_refused(name_, "max_connections").add();
+    relay().counts.replies(smtp::replies::too_many_connections.code).add();
     accepted->refuse(smtp::to_wire(smtp::replies::too_many_connections));
     return;
   }
   relay().sessions_open.fetch_add(1, std::memory_order_relaxed);
+  connections_->add();
   auto label = accepted->peer().text();
   session_arrival arrival{.connection = std::move(accepted),
                           .policy = policy,
                           .listener = place_.index,
-                          .handles = place_.handles};
+                          .handles = place_.handles,
+                          .connections = connections_};
   spawn_pinned<session>(system(), relay().next_unit(), relay(), child(std::move(label)), std::move(arrival));
 }
 

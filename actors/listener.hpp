@@ -38,6 +38,8 @@ private:
 
   listener_place place_;
   std::string name_;
+  telemetry::counter* accepted_ = nullptr; ///< of the metrics, looked up once
+  telemetry::gauge* connections_ = nullptr;
   std::unique_ptr<net::acceptor> acceptor_;
 };
 

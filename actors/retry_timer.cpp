@@ -89,6 +89,7 @@ void retry_timer::on_claimed(claimed& found) {
 
 void retry_timer::sleep() {
   auto now = relay().time.wall();
+  relay().counts.retry_window.set(static_cast<std::int64_t>(window_.size()));
   auto next = window_.empty() ? now + look_interval : *window_.begin();
   set_state("waiting");
   ++generation_;

@@ -35,7 +35,8 @@ smtp::reply reply_of(const plugin::verdict& verdict) {
 session::session(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
                  session_arrival arrival)
   : pinned_actor{config, context, unit, "session", place}, connection_{std::move(arrival.connection)},
-    policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)} {}
+    policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)},
+    connections_{arrival.connections} {}
 
 caf::behavior session::begin() {
   auto& peer = connection_->peer();
@@ -47,6 +48,7 @@ caf::behavior session::begin() {
   if (tls && listener_settings().tls->mode == config::listener_tls::implicit) {
     set_state("handshake");
     timer_->start(policy_->settings.server.cmd_timeout);
+    handshaking_ = true;
     stream_->start_tls(tls, net::tls_role::server);
   } else {
     start_protocol(std::nullopt);
@@ -63,7 +65,8 @@ void session::start_protocol(std::optional<smtp::tls_facts> tls) {
                                .tls = std::move(tls)};
   protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
   if (!relay().plugins.filters.empty())
-    filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)));
+    filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
+                  relay().counts);
   protocol_->start();
   answer_questions();
   finish_step();
@@ -71,6 +74,10 @@ void session::start_protocol(std::optional<smtp::tls_facts> tls) {
 
 void session::end() {
   relay().sessions_open.fetch_sub(1, std::memory_order_relaxed);
+  if (connections_ != nullptr)
+    connections_->subtract();
+  if (handshaking_)
+    relay().counts.tls("in", "failed").add();
   relay().memory.receiving.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
   timer_.reset();
   stream_.reset();
@@ -88,6 +95,8 @@ std::size_t session::on_data(std::string_view data) {
 
 void session::on_tls(const net::tls_info& info) {
   on_loop([&] {
+    handshaking_ = false;
+    relay().counts.tls("in", "success").add();
     if (!protocol_) {
       start_protocol(facts_of(info));
       return;
@@ -134,18 +143,28 @@ void session::go_on() {
 
 void session::finish_step() {
   account_memory();
-  auto& output = protocol_->output();
-  if (!output.empty()) {
-    stream_->write(output);
-    output.clear();
-  }
+  send_output();
   if (draining_ && !closing_ && protocol_->idle()) {
     protocol_->shut_down();
     answer_questions();
-    stream_->write(protocol_->take_output());
+    send_output();
   }
   set_state(smtp::to_string_view(protocol_->state()).data());
   watch_time();
+}
+
+void session::send_output() {
+  auto& output = protocol_->output();
+  if (output.empty())
+    return;
+  // Whole lines; the last of each reply has a space after its code (RFC 5321 section 4.2.1).
+  for (std::size_t at = 0, end = 0; (end = output.find('\n', at)) != std::string::npos; at = end + 1) {
+    auto digit = [&](std::size_t place) { return static_cast<unsigned>(output[at + place] - '0'); };
+    if (end - at >= 4 && output[at + 3] != '-')
+      relay().counts.replies(digit(0) * 100 + digit(1) * 10 + digit(2)).add();
+  }
+  stream_->write(output);
+  output.clear();
 }
 
 void session::answer_questions() {
@@ -169,7 +188,8 @@ bool session::answer(const smtp::ask::check_helo&) {
 }
 
 bool session::answer(const smtp::ask::start_tls&) {
-  stream_->write(protocol_->take_output());
+  send_output();
+  handshaking_ = true;
   stream_->start_tls(policy_->listeners[listener_].tls, net::tls_role::server);
   return false;
 }
@@ -221,15 +241,16 @@ bool session::answer(const smtp::ask::check_data&) {
     relay().counts.refused("store").add();
     protocol_->refuse(smtp::storage_reply(health));
   } else {
-    data_began_ = loop().now();
     protocol_->accept();
   }
   return true;
 }
 
 bool session::answer(smtp::ask::take_message& question) {
+  dot_seen_ = loop().now();
   auto message = make_message(question);
   if (!message) {
+    relay().counts.refused("header").add();
     refuse_message(smtp::header_reply(message.error()));
     return true;
   }
@@ -254,10 +275,7 @@ bool session::answer(const smtp::ask::end& question) {
   if (question.reason != smtp::ask::end_reason::quit)
     telemetry::log(level::info, component::session, {"session.ended", "the session was ended by us"},
                    {{"peer", node().label}, {"reason", smtp::to_string_view(question.reason)}});
-  if (auto& output = protocol_->output(); !output.empty()) {
-    stream_->write(output);
-    output.clear();
-  }
+  send_output();
   close();
   return false;
 }
@@ -369,13 +387,14 @@ void session::settle_message(const plugin::verdict& verdict) {
   if (verdict.action == action::discard) {
     telemetry::log(level::warn, component::filter, {"message.discarded", "a filter discarded an accepted message"},
                    {{"id", message.id.text()}, {"from", message.envelope.reverse_path}, {"reason", verdict.text}});
-    relay().counts.dropped.add();
+    relay().counts.dropped.add(message.envelope.recipients.size());
     protocol_->message_taken(message.id.text());
     return;
   }
   if (auto edited = apply_edits(message, verdict.edits); !edited) {
     telemetry::log(level::warn, component::filter, {"filter.edit-failed", "the changes a filter asked for do not fit"},
                    {{"id", message.id.text()}, {"error", edited.error().text()}});
+    relay().counts.refused("filter").add();
     refuse_message(smtp::replies::local_error);
     return;
   }
@@ -405,6 +424,7 @@ void session::on_stored(const message_stored& outcome) {
   }
   auto id = message->id.text();
   protocol_->message_taken(id);
+  relay().counts.accept_time.observe(std::chrono::duration<double>(loop().now() - dot_seen_).count());
   relay().counts.received.add();
   relay().counts.received_bytes.add(message->size);
   relay().counts.recipients.add(message->envelope.recipients.size());
@@ -424,17 +444,19 @@ void session::on_stored(const message_stored& outcome) {
 void session::on_authenticated(authenticated& outcome) {
   if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
     return;
+  // A copy: the answer ends the question.
+  auto mechanism = std::get<smtp::ask::authenticate>(*protocol_->pending()).mechanism;
   if (outcome.status == HEDWIG_OK) {
     senders_ = std::move(outcome.senders);
     protocol_->authenticated(std::move(outcome.identity));
-    relay().counts.auth("password", "success").add();
+    relay().counts.auth(mechanism, "success").add();
   } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
-    relay().counts.auth("password", "denied").add();
+    relay().counts.auth(mechanism, "denied").add();
     telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
                    {{"peer", node().label}, {"listener", listener_settings().name}});
     protocol_->auth_failed();
   } else {
-    relay().counts.auth("password", "unavailable").add();
+    relay().counts.auth(mechanism, "unavailable").add();
     protocol_->auth_unavailable();
   }
   go_on();

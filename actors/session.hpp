@@ -20,6 +20,7 @@ struct session_arrival {
   std::shared_ptr<const relay_policy> policy; ///< in force when the client came; kept to its end
   std::size_t listener = 0;
   std::shared_ptr<const wiring> handles;
+  telemetry::gauge* connections = nullptr; ///< of its listener: counted already, and taken off at its end
 };
 
 /// One client's connection: drives the SMTP server protocol, decides who may relay, and hands each complete message to
@@ -50,6 +51,7 @@ private:
   std::size_t advance(std::string_view data);
   void go_on();
   void finish_step();
+  void send_output();
   void start_protocol(std::optional<smtp::tls_facts> tls);
   void answer_questions();
 
@@ -97,7 +99,9 @@ private:
   std::optional<queue::message_ptr> committing_; // a message the spooler has
   std::uint64_t token_ = 0; // of the answer that is awaited
   std::uint64_t held_ = 0;  // bytes this session stands for in the memory ledger
-  steady_time data_began_{};
+  telemetry::gauge* connections_;
+  steady_time dot_seen_{};
+  bool handshaking_ = false;
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -6,7 +6,7 @@
 
 namespace hedwig {
 
-/// Signs one message once for all its destinations and passes it on. One of a pool; has no state.
+/// Signs one message once for all its destinations and passes it on. One of a pool.
 class signer final : public observed_actor {
 public:
   signer(caf::actor_config& config, relay_context& context, const actor_place& place)
@@ -15,6 +15,10 @@ public:
 private:
   caf::behavior make_behavior() override;
   void sign(sign_work& work);
+  void count_signatures(std::string_view fields);
+
+  telemetry::counter* rsa_ = nullptr; ///< looked up once
+  telemetry::counter* ed25519_ = nullptr;
 };
 
 } // namespace hedwig

@@ -29,6 +29,24 @@ struct retry_write {
   message_id id;
 };
 struct clean_up {};
+/// How old the metrics about what the store holds may be.
+constexpr auto stock_interval = std::chrono::seconds{5};
+struct look_at_stock {};
+
+std::uint64_t whole_seconds(wall_time from, wall_time to) {
+  return to > from ? static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(to - from).count()) : 0;
+}
+
+hedwig_state_stats stats_of(const plugin::storage_statistics& from, std::size_t state) {
+  return state < from.states.size() ? from.states[state] : hedwig_state_stats{};
+}
+
+std::uint64_t waiting_in(const plugin::storage_statistics& from) {
+  std::uint64_t sum = 0;
+  for (auto state : {HEDWIG_STATE_QUEUED, HEDWIG_STATE_DEFERRED, HEDWIG_STATE_HELD, HEDWIG_STATE_QUARANTINED})
+    sum += stats_of(from, static_cast<std::size_t>(state)).messages;
+  return sum;
+}
 
 } // namespace
 
@@ -36,6 +54,7 @@ struct clean_up {};
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::retry_write)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::clean_up)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::look_at_stock)
 
 namespace hedwig {
 
@@ -46,6 +65,7 @@ caf::behavior spooler::make_behavior() {
   sink_ = std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this));
   set_state("serving");
   count_what_is_there();
+  delayed_send(this, stock_interval, look_at_stock{});
   send(this, clean_up{});
   return {[this](store_message& request) { on_store(request); },
           [this](plugin_answers& answers) { on_answers(answers); },
@@ -57,6 +77,7 @@ caf::behavior spooler::make_behavior() {
           [this](const console_request& request) { on_console(request); },
           [this](resume_delivery) { on_resume(); },
           [this](const retry_write& what) { leave_if_done(what.id); },
+          [this](look_at_stock) { take_stock(); },
           [this](clean_up) { sweep(); }};
 }
 
@@ -70,14 +91,73 @@ void spooler::count_what_is_there() {
     if (!answer)
       return;
     auto& found = plugin::as<plugin::storage_statistics>(*answer);
-    std::uint64_t waiting = 0;
-    for (auto state : {HEDWIG_STATE_QUEUED, HEDWIG_STATE_DEFERRED, HEDWIG_STATE_HELD, HEDWIG_STATE_QUARANTINED})
-      if (found.states.size() > static_cast<std::size_t>(state))
-        waiting += found.states[static_cast<std::size_t>(state)].messages;
+    auto waiting = waiting_in(found);
     relay().counts.queue_depth.set(static_cast<std::int64_t>(waiting));
+    show_stock(found);
     telemetry::log(level::info, component::spooler, {"spool.open", "the spool is open"},
                    {{"waiting", waiting}, {"store", store_->owner()->name()}});
   }));
+}
+
+void spooler::take_stock() {
+  delayed_send(this, stock_interval, look_at_stock{});
+  if (std::exchange(stock_asked_, true))
+    return;
+  auto quiet = open_.empty();
+  store_->stats(then([this, quiet, tag = last_tag_ + 1](auto& answer) {
+    stock_asked_ = false;
+    if (!answer)
+      return;
+    auto& found = plugin::as<plugin::storage_statistics>(*answer);
+    // Counted as it changes; the store's figure is exact when no change was under way.
+    if (quiet && tag == last_tag_)
+      relay().counts.queue_depth.set(static_cast<std::int64_t>(waiting_in(found)));
+    show_stock(found);
+  }));
+}
+
+void spooler::show_stock(const plugin::storage_statistics& found) {
+  auto& counts = relay().counts;
+  auto now = relay().time.wall();
+  // The store knows nothing of who is in delivery, and counted a moment ago: never below zero.
+  auto without = [](std::uint64_t all, std::uint64_t some) { return static_cast<std::int64_t>(all - std::min(all, some)); };
+  std::uint64_t queued = 0;
+  std::uint64_t deferred = 0;
+  for (auto& [id, of] : active_) {
+    queued += of.kept_as == HEDWIG_STATE_QUEUED;
+    deferred += of.kept_as == HEDWIG_STATE_DEFERRED;
+  }
+  counts.ready.set(without(stats_of(found, HEDWIG_STATE_QUEUED).messages, queued) +
+                   static_cast<std::int64_t>(waiting_room_.size()));
+  counts.waiting.set(without(stats_of(found, HEDWIG_STATE_DEFERRED).messages, deferred));
+  counts.in_flight.set(without(active_.size(), waiting_room_.size()));
+  auto age = [&](std::size_t state) {
+    auto one = stats_of(found, state);
+    return one.messages == 0 ? 0 : static_cast<std::int64_t>(whole_seconds(wall_time{std::chrono::nanoseconds{one.oldest_due}}, now));
+  };
+  counts.oldest_ready.set(age(HEDWIG_STATE_QUEUED));
+  counts.oldest_deferred.set(age(HEDWIG_STATE_DEFERRED));
+  std::uint64_t bytes = 0;
+  for (auto& one : found.states)
+    bytes += one.bytes;
+  counts.stored_now.set(static_cast<std::int64_t>(bytes));
+  counts.disk_free.set(static_cast<std::int64_t>(found.disk_free));
+}
+
+/// The answers of one commit come together; all name its size.
+void spooler::count_commits(const plugin_answers& answers) {
+  std::uint32_t left = 0; // answers of the commit that was counted last
+  for (auto& one : answers.done) {
+    if (!one.value)
+      continue;
+    if (auto* commit = std::get_if<plugin::storage_commit>(&*one.value)) {
+      if (left == 0)
+        relay().counts.group_size.observe(left = commit->group_size);
+      left -= left > 0;
+    } else if (std::holds_alternative<std::monostate>(*one.value)) {
+      left -= left > 0; // a REMOVE is carried too
+    }
+  }
 }
 
 plugin::reply_to spooler::then(continuation next) {
@@ -87,6 +167,7 @@ plugin::reply_to spooler::then(continuation next) {
 
 void spooler::on_answers(plugin_answers& answers) {
   plugin::storage_client::cork gather{*store_};
+  count_commits(answers);
   for (auto& one : answers.done) {
     auto found = open_.extract(one.tag);
     if (!found.empty())
@@ -143,7 +224,10 @@ void spooler::on_store(store_message& request) {
                           .lease_until = admitted ? now + lease : wall_time{},
                           .body = *request.message->body,
                           .metadata = std::move(*metadata)};
-  auto next = [this, request = std::move(request), state = std::move(state), admitted](auto& answer) mutable {
+  auto next = [this, request = std::move(request), state = std::move(state), admitted,
+               began = relay().time.steady()](auto& answer) mutable {
+    if (answer)
+      relay().counts.append_time.observe(std::chrono::duration<double>(relay().time.steady() - began).count());
     stored(request, std::move(state), admitted, answer);
   };
   store_->put(std::move(put), then(std::move(next)));
@@ -183,7 +267,6 @@ void spooler::report_not_stored(const queue::message& message, const error& why)
 }
 
 void spooler::count_stored(const plugin::storage_commit& commit, const queue::message& message) {
-  relay().counts.group_size.observe(commit.group_size);
   relay().counts.stored.add();
   relay().counts.stored_bytes.add(message.size);
   relay().counts.queue_depth.add();
@@ -275,6 +358,7 @@ void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>&
   auto policy = relay().policy();
   auto& fresh = enter(std::make_shared<const queue::message>(std::move(known->message)), std::move(known->record),
                       found.hint, found.revision);
+  fresh.kept_as = found.state;
   auto decision = queue::assess(fresh.state, now, policy->retry);
   if (policy->settings.server.disable_outbound) {
     drop_outbound(fresh);
@@ -393,7 +477,9 @@ void spooler::log_outcomes(const entry& of, std::span<const queue::outcome> outc
     if (one.kind == outcome_kind::unknown)
       counts.unknown.add();
     auto& address = message.envelope.recipients[one.recipient].address;
-    counts.send_attempts(queue::domain_of(address), delivered ? "success" : bounced ? "failure" : "deferred").add();
+    if (!drop)
+      attempts_.add(counts, queue::domain_of(address),
+                    delivered ? attempt_result::success : bounced ? attempt_result::failure : attempt_result::deferred);
     auto reply = std::to_string(one.reply.code) + (one.reply.status.empty() ? "" : " " + one.reply.status) + " " + one.reply.text;
     auto id = message.id.text();
     telemetry::log_delivery({.job_id = id,
@@ -418,8 +504,10 @@ void spooler::settle(entry& of, const queue::decision& made) {
       write(of, {.state = HEDWIG_STATE_DEFERRED, .due = made.due, .keep_claimed = true});
     return;
   }
-  relay().counts.jobs.add();
-  relay().counts.job_time.observe(std::chrono::duration<double>(relay().time.steady() - of.began).count());
+  if (!std::exchange(of.counted, true)) { // once, also when a notification is waited for
+    relay().counts.jobs.add();
+    relay().counts.job_time.observe(std::chrono::duration<double>(relay().time.steady() - of.began).count());
+  }
   if (of.delete_wanted) {
     write(of, {.remove = true});
     return;
@@ -531,6 +619,7 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
     auto& commit = plugin::as<plugin::storage_commit>(*answer);
     of->hint = commit.hint;
     of->revision = commit.revision;
+    of->kept_as = what.state;
     if (what.state == HEDWIG_STATE_BOUNCED)
       relay().counts.queue_depth.subtract();
     if (what.state == HEDWIG_STATE_DEFERRED && !what.keep_claimed && handles_ && !of->next)

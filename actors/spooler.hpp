@@ -37,6 +37,8 @@ private:
     hedwig_storage_hint hint{};
     std::uint64_t revision = 0;
     steady_time began{};         ///< of this activity
+    std::uint32_t kept_as = HEDWIG_STATE_QUEUED; ///< its state in the store
+    bool counted = false;        ///< the end of its attempt is
     bool writing = false;        ///< a change is with the store
     std::optional<change> next;  ///< the latest one that waits for it: outcomes meanwhile are merged into one
     bool reporting = false;      ///< the bouncer makes a notification about it
@@ -55,6 +57,9 @@ private:
   caf::behavior make_behavior() override;
   void on_exit() override;
   void count_what_is_there();
+  void take_stock();
+  void show_stock(const plugin::storage_statistics& found);
+  void count_commits(const plugin_answers& answers);
 
   // messages
   void on_store(store_message& request);
@@ -129,6 +134,8 @@ private:
     std::deque<console_request> next;             ///< bounded by the connections of the admin API
   };
   std::unordered_map<message_id, console_work> console_works_;
+  attempt_counters attempts_;
+  bool stock_asked_ = false; ///< the store has not said yet what it holds
   std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
 };
 

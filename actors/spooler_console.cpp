@@ -266,7 +266,10 @@ void spooler::move_stored(const plugin::storage_entry& found, const console_requ
   move.metadata = std::move(*metadata);
   plan.message = std::move(known->message);
   plan.state = std::move(state);
-  auto next = [this, request, id = found.id, plan = std::move(plan)](auto& answer) mutable {
+  auto next = [this, request, id = found.id, bounced = found.state == HEDWIG_STATE_BOUNCED,
+               plan = std::move(plan)](auto& answer) mutable {
+    if (answer && bounced)
+      relay().counts.queue_depth.add();
     moved_stored(request, id, std::move(plan), answer);
   };
   store_->move(std::move(move), then(std::move(next)));

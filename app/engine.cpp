@@ -37,6 +37,9 @@ result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events e
   made->context_.emplace(clock::system(), made->policy_, random_seed());
   made->context_->plugins = std::move(*plugins);
   made->context_->paused = made->policy_->settings.outbound.paused;
+  made->context_->metrics.gauge("hedwig_build_info", HEDWIG_VERSION).set(1);
+  auto now = made->context_->time.wall().time_since_epoch();
+  made->context_->metrics.gauge("hedwig_start_time_seconds").set(std::chrono::duration_cast<std::chrono::seconds>(now).count());
   if (auto opened = made->open_resolver(); !opened)
     return std::unexpected{opened.error()};
   if (auto opened = made->open_loops(); !opened)
@@ -55,6 +58,7 @@ result<void> engine::open_resolver() {
     wanted.servers.push_back(server.text());
   wanted.query_timeout = std::chrono::ceil<std::chrono::milliseconds>(settings.timeout);
   wanted.mx_cache_entries = settings.cache_entries;
+  wanted.query_time = &context_->metrics.histogram("hedwig_dns_lookup_seconds");
   wanted.waiting_max = settings.max_pending;
   if (!policy_->settings.outbound.ipv6)
     wanted.order = dns::address_order::ipv4_only;

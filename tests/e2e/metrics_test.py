@@ -3,7 +3,7 @@
 import re
 import smtplib
 
-from hedwig_harness import ROOT, Case, free_port, host, main, make_certificate, plain_message, trusting, wait_for
+from hedwig_harness import ROOT, Case, free_port, host, listening, main, make_certificate, plain_message, trusting, wait_for
 
 USER, PASSWORD = "alice", "correct horse"
 # The names, types and labels that dashboards made for Hedwig 0.10 read.
@@ -95,11 +95,12 @@ class Metrics(Case):
         self.certificate, key = make_certificate(self.folder, addresses=[host()])
         self.tls_port = free_port()
         self.box = self.relay(next_hop=self.next_hop.next_hop, start=False)
-        clear = {"name": "clear", "addr": f"{host()}:{self.box.port}", "relay_from": [f"{host()}/32"]}
+        clear = {"name": "clear", "addr": f"{host()}:{self.box.port}", "relay_from": ["127.0.0.0/8"]}
         tls = {"name": "tls", "addr": f"{host()}:{self.tls_port}", "relay_from": [],
                "tls": {"cert_path": self.certificate, "key_path": key, "mode": "starttls"}}
         self.box.write_config({"server": {"auth": [{"username": USER, "password": PASSWORD}], "listeners": [clear, tls]}})
         self.box.start()
+        wait_for(lambda: listening(self.box.address, self.box.metrics_port), 20, "the port of the metrics")
 
     def scrape(self):
         status, text = self.box.http("/metrics", self.box.metrics_port)

@@ -155,6 +155,24 @@ TEST(metrics, threads_count_without_loss_while_others_scrape) {
   EXPECT_EQ(all.histogram("hedwig_accept_seconds").sum(), 10000.0);
 }
 
+TEST(metrics, show_figures_that_others_count) {
+  telemetry::metrics all;
+  auto& calls = all.counter("hedwig_provider_calls_total", "auth.static", "ok");
+  calls.raise_to(7);
+  calls.raise_to(3); // by a slower scrape
+  EXPECT_EQ(calls.value(), 7u);
+
+  telemetry::histogram elsewhere{telemetry::bounds_of("hedwig_provider_call_seconds")};
+  elsewhere.observe(0.004);
+  elsewhere.observe(60.0);
+  auto& shown = all.histogram("hedwig_provider_call_seconds", "auth.static");
+  for (int scrape = 0; scrape < 2; ++scrape)
+    shown.copy_from(elsewhere);
+  EXPECT_EQ(shown.count(), 2u);
+  EXPECT_EQ(shown.sum(), 60.004);
+  EXPECT_EQ(shown.in_bucket(shown.bounds().size()), 1u);
+}
+
 TEST(metrics_death_test, a_name_outside_the_catalogue_stops_the_process) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   telemetry::metrics all;
