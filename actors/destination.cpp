@@ -87,7 +87,7 @@ void destination::work() {
   auto connecting = std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::connecting; });
   auto policy = relay().policy();
   auto most = std::min<std::size_t>(limit_, policy->settings.server.smtp.max_size);
-  while (static_cast<std::size_t>(connecting) < queue_.size() && connections_.size() < most) {
+  while (!failing_ && static_cast<std::size_t>(connecting) < queue_.size() && connections_.size() < most) {
     if (relay().deliveries_open.load(std::memory_order_relaxed) >= policy->settings.outbound.max_connections &&
         !connections_.empty()) {
       relay().counts.limit_hit("outbound.max_connections").add();
@@ -127,12 +127,14 @@ void destination::on_status(const delivery_status& status) {
   switch (status.what) {
   case delivery_status::kind::ready:
     failures_ = 0;
+    failing_ = false;
     found->second.phase = connection::phase::idle;
     found->second.job.reset();
     found->second.idle_since = relay_time();
     break;
   case delivery_status::kind::ended:
     forget(found);
+    failing_ = failing_ && !connections_.empty();
     break;
   case delivery_status::kind::failed:
     forget(found);
@@ -156,8 +158,11 @@ void destination::connection_failed(const delivery_status& status) {
     limit_ = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(connections_.size()));
     return;
   }
-  if (!connections_.empty())
-    return; // the last of those that are connecting decides
+  if (!connections_.empty()) {
+    failing_ = true; // the last of those that are connecting decides, and no other one takes its place
+    return;
+  }
+  failing_ = false;
   ++failures_;
   auto policy = relay().policy();
   if (failures_ >= policy->settings.outbound.breaker_failures)
@@ -196,10 +201,13 @@ void destination::on_down(const caf::down_msg& down) {
   if (found == connections_.end())
     return;
   auto job = std::move(found->second.job);
+  auto connecting = found->second.phase == connection::phase::connecting;
   connections_.erase(found);
   relay().counts.restarts("delivery").add();
   if (job)
     give_back(*job, smtp::classify(smtp::client_stage::body, smtp::local_failure::internal), {});
+  else if (connecting) // else one that always fails would be replaced without end
+    connection_failed({.cause = smtp::classify(smtp::client_stage::connect, smtp::local_failure::internal), .remote = {}});
   work();
   end_if_released();
 }

@@ -67,6 +67,7 @@ private:
   std::uint64_t rest_began_ = 0; // what retries_asked was then
   std::string rest_reason_;
   steady_time quiet_since_{};
+  bool failing_ = false; // a connection came to nothing while others are still connecting
   bool released_ = false;
   bool idle_reported_ = false;
   bool draining_ = false;

@@ -20,16 +20,19 @@ actor_info describe(const actor_node& node) {
           .handled = handled,
           .mailbox = received > handled ? received - handled : 0,
           .busy_microseconds = node.busy_nanoseconds.load(relaxed) / 1000,
-          .restarts = node.restarts.load(relaxed)};
+          .restarts = node.restarts.load(relaxed),
+          .address = node.address};
 }
 
 } // namespace
 
-std::shared_ptr<actor_node> actor_directory::add(std::string_view name, std::string_view label, std::uint64_t parent) {
+std::shared_ptr<actor_node> actor_directory::add(std::string_view name, std::string_view label, std::uint64_t parent,
+                                                 const caf::actor_addr& address) {
   auto node = std::make_shared<actor_node>();
   node->name = name;
   node->label = label;
   node->parent = parent;
+  node->address = address;
   std::lock_guard guard{mutex_};
   node->id = ++last_id_;
   nodes_.emplace(node->id, node);

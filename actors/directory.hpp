@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <caf/actor_addr.hpp>
+
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -18,6 +20,7 @@ struct actor_node {
   std::uint64_t parent = 0; ///< 0: the supervisor's own, or unknown
   std::string name;         ///< the role: "session", "spooler"
   std::string label;        ///< which one: a peer, a site; fixed at birth
+  caf::actor_addr address;  ///< keeps nobody alive
   std::atomic<const char*> state{"starting"};
   std::atomic<std::uint64_t> received{0};
   std::atomic<std::uint64_t> handled{0};
@@ -35,13 +38,15 @@ struct actor_info {
   std::uint64_t handled = 0;
   std::uint64_t mailbox = 0; ///< messages that wait
   std::uint64_t busy_microseconds = 0;
-  std::uint32_t restarts = 0;
+  std::uint32_t restarts = 0; ///< of those before it in its place
+  caf::actor_addr address;    ///< keeps nobody alive; tests end an actor by it as a failure would
 };
 
 /// All living actors. Thread-safe; owned by the relay context, and outlives every actor.
 class actor_directory {
 public:
-  [[nodiscard]] std::shared_ptr<actor_node> add(std::string_view name, std::string_view label, std::uint64_t parent);
+  [[nodiscard]] std::shared_ptr<actor_node> add(std::string_view name, std::string_view label, std::uint64_t parent,
+                                                const caf::actor_addr& address);
   void remove(const actor_node& node);
 
   /// In the order of birth.

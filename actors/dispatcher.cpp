@@ -2,6 +2,7 @@
 #include "actors/dispatcher.hpp"
 
 #include "actors/destination.hpp"
+#include "runtime/mail/address.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <algorithm>
@@ -26,6 +27,15 @@ queue::outcome outcome_of(std::uint32_t recipient, const dns::no_route& why) {
           .kind = why.permanent ? queue::outcome_kind::failed : queue::outcome_kind::deferred,
           .reply = {0, why.status, why.text},
           .remote = {}};
+}
+
+/// What the DNS and the routes know a recipient's domain by: lower case, A-labels.
+std::string routing_domain(const std::string& address) {
+  auto domain = queue::domain_of(address);
+  if (mail::is_ascii(domain))
+    return domain;
+  auto key = mail::domain_key(domain);
+  return key ? *key : domain;
 }
 
 } // namespace
@@ -60,7 +70,7 @@ void dispatcher::begin(delivery_work work) {
   pending_work pending{std::move(work), 0};
   std::set<std::string> missing;
   for (auto index : pending.work.recipients) {
-    auto domain = queue::domain_of(pending.work.message->envelope.recipients[index].address);
+    auto domain = routing_domain(pending.work.message->envelope.recipients[index].address);
     if (find_way(domain) == nullptr)
       missing.insert(std::move(domain));
   }
@@ -210,7 +220,7 @@ std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::
   auto limit = policy_->settings.outbound.max_recipients;
   std::unordered_map<std::string_view, std::size_t> open; // by site key: the part that still has room
   for (auto index : work.recipients) {
-    auto domain = queue::domain_of(work.message->envelope.recipients[index].address);
+    auto domain = routing_domain(work.message->envelope.recipients[index].address);
     auto* to = find_way(domain);
     if (to == nullptr) { // forgotten since it was found: more domains than the cache holds
       unroutable.push_back({index, queue::outcome_kind::returned, {}, {}});

@@ -25,7 +25,7 @@
 //
 //   session ─▶ authenticator ─▶ session
 //   session ─▶ spooler ─▶ session                     store_message, message_stored
-//   spooler, retry timer ─▶ dispatcher                dispatch
+//   spooler ─▶ dispatcher                             dispatch
 //   DNS ─▶ dispatcher, delivery                       mail_hosts_found, addresses_found
 //   dispatcher ─▶ spooler ─▶ dispatcher               load_body, body_loaded
 //   dispatcher ─▶ signer ─▶ destination               sign_work, deliver
@@ -95,7 +95,7 @@ struct delivery_work {
   queue::message_ptr message; ///< its body may not be loaded
   std::vector<std::uint32_t> recipients;
 };
-/// spooler ─▶ dispatcher; retry timer ─▶ dispatcher
+/// spooler ─▶ dispatcher
 struct dispatch {
   std::vector<delivery_work> works;
 };
@@ -199,9 +199,8 @@ struct claim_due {
   wall_time before{};
   std::uint32_t limit = 0;
 };
-/// spooler ─▶ retry timer
+/// spooler ─▶ retry timer. What was due has gone to the dispatcher: a retry timer that dies has nothing in its hands.
 struct claimed {
-  std::vector<delivery_work> works;
   wall_time next_due{};    ///< when to ask again; the clock's maximum when nothing waits
   hedwig_status status = HEDWIG_OK;
 };

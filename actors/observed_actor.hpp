@@ -16,6 +16,7 @@ namespace hedwig {
 struct actor_place {
   std::uint64_t parent = 0;
   std::string label;
+  std::uint32_t restarts = 0; ///< of those who had the place before
 };
 
 /// The base of every actor: counts what it received and handled and how long that took, and reports an exception that
@@ -32,7 +33,7 @@ public:
 
   [[nodiscard]] actor_node& node() noexcept { return *node_; }
   /// The place of a child of this actor.
-  [[nodiscard]] actor_place child(std::string label = {}) const { return {node_->id, std::move(label)}; }
+  [[nodiscard]] actor_place child(std::string label = {}) const { return {node_->id, std::move(label), 0}; }
 
 protected:
   /// One word for the console; must have static storage.

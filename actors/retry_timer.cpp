@@ -37,7 +37,7 @@ caf::behavior retry_timer::make_behavior() {
             ask();
           },
           [this](const due_at& hint) { on_due(hint.when); },
-          [this](claimed& found) { on_claimed(found); },
+          [this](const claimed& found) { on_claimed(found); },
           [this](const tick& now) { on_tick(now.generation); }};
 }
 
@@ -73,7 +73,7 @@ void retry_timer::ask() {
   send(handles_->spooler, claim_due{now, claim_limit});
 }
 
-void retry_timer::on_claimed(claimed& found) {
+void retry_timer::on_claimed(const claimed& found) {
   asking_ = false;
   note(found.next_due);
   if (found.status != HEDWIG_OK) {
@@ -82,8 +82,6 @@ void retry_timer::on_claimed(claimed& found) {
                    {{"status", to_string_view(found.status)}});
     note(relay().time.wall() + pause_after_failure);
   }
-  if (!found.works.empty())
-    send(handles_->dispatcher, dispatch{std::move(found.works)});
   sleep();
 }
 

@@ -8,8 +8,7 @@
 
 namespace hedwig {
 
-/// Wakes what is due: asks the spooler for a window of due messages, passes them to the dispatcher and sleeps until the
-/// next one. Holds the due times of a window, not the queue: what does not fit is found by looking in the store now and
+/// Wakes what is due: asks the spooler to claim due messages and give them out, and sleeps until the next one. Holds the due times of a window, not the queue: what does not fit is found by looking in the store now and
 /// then.
 class retry_timer final : public observed_actor {
 public:
@@ -20,7 +19,7 @@ private:
   caf::behavior make_behavior() override;
   void on_exit() override { handles_.reset(); }
   void on_due(wall_time when);
-  void on_claimed(claimed& found);
+  void on_claimed(const claimed& found);
   void on_tick(std::uint64_t generation);
   void ask();
   void note(wall_time when);

@@ -53,6 +53,7 @@ caf::behavior session::begin() {
   } else {
     start_protocol(std::nullopt);
   }
+  set_down_handler([this](const caf::down_msg&) { on_authenticator_lost(); });
   return {[this](const message_stored& outcome) { on_stored(outcome); },
           [this](authenticated& outcome) { on_authenticated(outcome); },
           [this](plugin_answers& answers) { on_plugin_answers(answers); }};
@@ -78,6 +79,8 @@ void session::end() {
     connections_->subtract();
   if (handshaking_)
     relay().counts.tls("in", "failed").add();
+  if (protocol_ && is_open<smtp::ask::authenticate>())
+    demonitor(handles_->authenticator->address());
   relay().memory.receiving.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
   timer_.reset();
   stream_.reset();
@@ -203,6 +206,7 @@ bool session::answer(smtp::ask::authenticate& question) {
                                .session = std::to_string(id()),
                                .tls = protocol_->tls(),
                                .secret = std::string{question.who.password.view()}};
+  monitor(handles_->authenticator); // told at once also when it is gone already
   send(handles_->authenticator, authenticate{std::move(request), caf::actor_cast<caf::actor>(this), ++token_});
   return false;
 }
@@ -441,7 +445,18 @@ void session::on_stored(const message_stored& outcome) {
   go_on();
 }
 
+void session::on_authenticator_lost() {
+  if (closing_ || !is_open<smtp::ask::authenticate>())
+    return;
+  // Temporary: the client's next connection finds the one that was started instead.
+  relay().counts.auth(std::get<smtp::ask::authenticate>(*protocol_->pending()).mechanism, "unavailable").add();
+  protocol_->auth_unavailable();
+  go_on();
+}
+
 void session::on_authenticated(authenticated& outcome) {
+  if (outcome.token == token_)
+    demonitor(handles_->authenticator->address());
   if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
     return;
   // A copy: the answer ends the question.

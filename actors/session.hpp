@@ -45,6 +45,7 @@ private:
   // messages
   void on_stored(const message_stored& outcome);
   void on_authenticated(authenticated& outcome);
+  void on_authenticator_lost();
   void on_plugin_answers(plugin_answers& answers);
 
   // The dialogue: feeds bytes, answers what can be answered at once, sends what came of it.

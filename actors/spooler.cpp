@@ -314,7 +314,7 @@ void spooler::on_claim_due(const claim_due& question) {
   auto limit = policy->settings.queue.active_messages;
   if (!has_room(0) || count >= limit) {
     starved_ = true;
-    send(handles_->retry_timer, claimed{{}, wall_time::max(), HEDWIG_OK});
+    send(handles_->retry_timer, claimed{wall_time::max(), HEDWIG_OK});
     return;
   }
   auto wanted = std::min<std::uint64_t>(question.limit, limit - count);
@@ -329,16 +329,17 @@ void spooler::on_claim_due(const claim_due& question) {
 
 void spooler::claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer) {
   if (!answer) {
-    send(handles_->retry_timer, claimed{{}, wall_time::max(), answer.error().status});
+    send(handles_->retry_timer, claimed{wall_time::max(), answer.error().status});
     return;
   }
   auto& listing = plugin::as<plugin::storage_listing>(*answer);
-  claimed reply;
+  std::vector<delivery_work> works;
   for (auto& found : listing.entries)
-    activate(found, reply.works);
+    activate(found, works);
+  if (!works.empty())
+    hand_out(std::move(works));
   // A full page: more is due now, and the timer asks again at once.
-  reply.next_due = listing.entries.size() >= limit ? before : wall_time::max();
-  send(handles_->retry_timer, std::move(reply));
+  send(handles_->retry_timer, claimed{listing.entries.size() >= limit ? before : wall_time::max(), HEDWIG_OK});
 }
 
 void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>& works) {

@@ -10,6 +10,8 @@
 #include "actors/spooler.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 namespace hedwig {
@@ -58,7 +60,7 @@ caf::behavior supervisor::make_behavior() {
 
 void supervisor::start_all() {
   auto policy = relay().policy();
-  auto add = [this](role what, std::size_t index = 0) { children_.push_back({what, index, {}, 0, {}}); };
+  auto add = [this](role what, std::size_t index = 0) { children_.push_back({.what = what, .index = index}); };
   add(role::spooler);
   for (std::uint32_t i = 0; i < policy->settings.process.scheduler_threads; ++i)
     add(role::signer, i);
@@ -76,33 +78,43 @@ void supervisor::start_all() {
 }
 
 void supervisor::start(child_actor& what) {
-  what.actor = spawn_role(what.what, what.index);
+  what.actor = spawn_role(what);
   what.born = relay().time.steady();
   monitor(what.actor);
 }
 
-caf::actor supervisor::spawn_role(role what, std::size_t index) {
-  switch (what) {
+caf::actor supervisor::spawn_role(const child_actor& what) {
+  auto place = child();
+  place.restarts = what.restarts;
+  switch (what.what) {
   case role::spooler:
-    return spawn<spooler>(relay(), child());
+    return spawn<spooler>(relay(), place);
   case role::dispatcher:
-    return spawn<dispatcher>(relay(), child());
+    return spawn<dispatcher>(relay(), place);
   case role::signer:
-    return spawn<signer>(relay(), child(std::to_string(index)));
+    place.label = std::to_string(what.index);
+    return spawn<signer>(relay(), place);
   case role::authenticator:
-    return spawn<authenticator>(relay(), child());
+    return spawn<authenticator>(relay(), place);
   case role::bouncer:
-    return spawn<bouncer>(relay(), child());
+    return spawn<bouncer>(relay(), place);
   case role::retry_timer:
-    return spawn<retry_timer>(relay(), child());
+    return spawn<retry_timer>(relay(), place);
   case role::listener:
     break;
   }
-  listener_place place{.index = index, .inherited = {}, .handles = handles_, .owner = caf::actor_cast<caf::actor>(this)};
-  if (auto given = inherited_.find(index); given != inherited_.end())
-    place.inherited = given->second;
-  auto label = relay().policy()->settings.server.listeners[index].name;
-  return spawn_pinned<listener>(system(), relay().next_unit(), relay(), child(label), std::move(place));
+  return spawn_listener(what);
+}
+
+caf::actor supervisor::spawn_listener(const child_actor& what) {
+  listener_place at{
+      .index = what.index, .inherited = {}, .handles = handles_, .owner = caf::actor_cast<caf::actor>(this)};
+  // A copy: the listener closes what it is given, and the one after it needs the socket too.
+  if (auto given = inherited_.find(what.index); given != inherited_.end())
+    at.inherited = ::fcntl(given->second, F_DUPFD_CLOEXEC, 0);
+  auto place = child(relay().policy()->settings.server.listeners[what.index].name);
+  place.restarts = what.restarts;
+  return spawn_pinned<listener>(system(), relay().next_unit(), relay(), place, std::move(at));
 }
 
 void supervisor::publish() {
@@ -156,18 +168,24 @@ const char* supervisor::name_of(role what) noexcept {
 
 void supervisor::on_down(const caf::down_msg& down) {
   auto failed = std::ranges::find_if(children_, [&](auto& one) { return one.actor && one.actor->address() == down.source; });
-  if (failed == children_.end() || draining_)
+  if (failed == children_.end())
     return;
-  auto name = name_of(failed->what);
-  if (failed->what == role::spooler || (failed->what == role::listener && !started_)) {
-    events_.failed(failed->what == role::spooler ? "the spooler failed: what is on disk is safe, start again"
-                                                 : "a listener could not be opened");
+  if (failed->what == role::spooler) { // while draining, too: nothing would end any more
+    events_.failed("the spooler failed: what is on disk is safe, start again");
+    return;
+  }
+  if (draining_)
+    return;
+  if (failed->what == role::listener && !started_) {
+    events_.failed("a listener could not be opened");
     return;
   }
   if (relay().time.steady() - failed->born > restart_forgotten)
-    failed->restarts = 0;
-  auto pause = std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failed->restarts, 12u)), restart_pause_max);
+    failed->failures = 0;
+  auto pause = std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failed->failures, 12u)), restart_pause_max);
+  ++failed->failures;
   ++failed->restarts;
+  auto name = name_of(failed->what);
   relay().counts.restarts(name).add();
   telemetry::log(level::error, component::supervisor, {"actor.restart", "it failed and is started again after a pause"},
                  {{"actor", name}, {"restarts", failed->restarts}, {"pause_ms", pause}});
@@ -212,6 +230,8 @@ void supervisor::look_whether_drained() {
 }
 
 void supervisor::on_exit() {
+  if (!relay().draining)
+    events_.failed("the supervisor failed: what is on disk is safe, start again");
   for (auto& one : children_)
     caf::anon_send_exit(one.actor, caf::exit_reason::user_shutdown);
   children_.clear();

@@ -35,7 +35,8 @@ private:
     role what{};
     std::size_t index = 0; ///< of signers and listeners
     caf::actor actor;
-    std::uint32_t restarts = 0;
+    std::uint32_t restarts = 0; ///< in all
+    std::uint32_t failures = 0; ///< in a row, each soon after the one before
     steady_time born{};
   };
 
@@ -43,7 +44,8 @@ private:
   void on_exit() override;
   void start_all();
   void start(child_actor& what);
-  [[nodiscard]] caf::actor spawn_role(role what, std::size_t index);
+  [[nodiscard]] caf::actor spawn_role(const child_actor& what);
+  [[nodiscard]] caf::actor spawn_listener(const child_actor& what);
   void on_down(const caf::down_msg& down);
   void restart(std::size_t number);
   void on_listening(std::size_t index);

@@ -137,7 +137,7 @@ engine::~engine() {
 }
 
 void engine::reload(const std::string& config_path) {
-  auto fresh = prepare(config_path, providers_.get());
+  auto fresh = prepare(config_path, providers_.get(), &context_->policy()->settings);
   auto& reloads = context_->metrics;
   if (!fresh.ok()) {
     reloads.counter("hedwig_reloads_total", "refused").add();

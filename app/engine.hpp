@@ -31,6 +31,9 @@ public:
   /// New settings, keys and certificates; what needs a restart is named in the log.
   void reload(const std::string& config_path);
 
+  /// What the actors share; for tests, which count them and make them fail.
+  [[nodiscard]] relay_context& context() noexcept { return *context_; }
+
 private:
   explicit engine(prepared from);
   [[nodiscard]] result<void> open_loops();

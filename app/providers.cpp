@@ -91,10 +91,21 @@ std::shared_ptr<plugin::host> make_host() {
   return std::make_shared<plugin::host>(std::move(options));
 }
 
+/// What the settings say, then the plugins that were installed, or built, together with this program.
+std::vector<std::string> plugin_directories(const config::settings& settings) {
+  auto all = settings.plugins.directories;
+  std::error_code failed;
+  auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  auto beside = program.parent_path().parent_path() / "lib" / "hedwig" / "plugins";
+  if (!failed && std::filesystem::is_directory(beside, failed) && std::ranges::find(all, beside.string()) == all.end())
+    all.push_back(beside.string());
+  return all;
+}
+
 } // namespace
 
 providers::providers(const config::settings& settings)
-  : host_{make_host()}, catalogue_{host_, settings.plugins.directories} {}
+  : host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}
 
 provider_plan providers::plan(const config::loaded& loaded) { return planner{catalogue_, host_, loaded}.make(); }
 

@@ -3,9 +3,26 @@
 
 #include "runtime/config/diagnostic.hpp"
 
+#include <algorithm>
+
 namespace hedwig::app {
 
-prepared prepare(const std::string& config_path, providers* running) {
+namespace {
+
+/// Sessions find their rules by the number of their listener, and the numbers are those of the start.
+void keep_listeners(config::settings& fresh, const config::settings& in_force) {
+  auto wanted = std::move(fresh.server.listeners);
+  fresh.server.listeners = in_force.server.listeners;
+  for (auto& listener : fresh.server.listeners) {
+    auto same = std::ranges::find(wanted, listener.addr, &config::listener_settings::addr);
+    if (same != wanted.end())
+      listener = *same;
+  }
+}
+
+} // namespace
+
+prepared prepare(const std::string& config_path, providers* running, const config::settings* in_force) {
   prepared made;
   auto loaded = config::load(config_path);
   if (!loaded) {
@@ -15,6 +32,8 @@ prepared prepare(const std::string& config_path, providers* running) {
   made.loaded = std::move(*loaded);
   made.warnings = config::to_text(made.loaded->warnings);
   policy_report report;
+  if (in_force != nullptr)
+    keep_listeners(made.loaded->settings, *in_force);
   made.policy = make_policy(made.loaded->settings, clock::system().wall(), report);
   for (auto& one : report.errors)
     made.errors += config_path + ": " + one.text() + "\n";

@@ -23,8 +23,10 @@ struct prepared {
   [[nodiscard]] bool ok() const noexcept { return errors.empty(); }
 };
 
-/// Reads everything and reports all errors at once, those of later steps included where they can be known. `running`
-/// keeps the plugin host of a relay that reloads.
-[[nodiscard]] prepared prepare(const std::string& config_path, providers* running = nullptr);
+/// Reads everything and reports all errors at once, those of later steps included where they can be known. For a relay
+/// that reloads: `running` keeps its plugin host, and `in_force` its listeners: they stay the ones that listen, in their
+/// order, each with the new rules for its address; rules for other addresses wait for a restart.
+[[nodiscard]] prepared prepare(const std::string& config_path, providers* running = nullptr,
+                               const config::settings* in_force = nullptr);
 
 } // namespace hedwig::app

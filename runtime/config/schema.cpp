@@ -42,7 +42,7 @@ constexpr schema_key table[] = {
     {"server.helo_hostname", kind::hostname, "", "The name given to next hops in EHLO; it should resolve to the sending address. Default: `server.hostname`.", reloadable, 0, 0, {}, {}, &put<&server_settings::helo_hostname>},
     {"server.workers", kind::integer, "1", "Delivery workers of Hedwig 0.10.", idle, 0, 4096, {}, "deliveries run side by side on their own: remove it, or see process.io_loops", &put<&server_settings::workers>},
     {"server.max_retries", kind::integer, "5", "Delivery attempts a recipient before giving up; whichever of this and `retry.expire_after` comes first.", reloadable, 1, 1000, {}, {}, &put<&server_settings::max_retries>},
-    {"server.disable_outbound", kind::boolean, "false", "Accept mail and throw it away: for load tests of clients. Recipients count as dropped.", 0, 0, 0, {}, {}, &put<&server_settings::disable_outbound>},
+    {"server.disable_outbound", kind::boolean, "false", "Accept mail and throw it away: for load tests of clients. Recipients count as dropped.", reloadable, 0, 0, {}, {}, &put<&server_settings::disable_outbound>},
     {"server.outbound_local", kind::boolean, "false", "Deliver everything in clear text, never with TLS.", 0, 0, 0, {}, {}, &put<&server_settings::outbound_local>},
     {"server.queue_buffer", kind::integer, "1000", "Buffer of the `fs` queue of Hedwig 0.10.", idle, 0, int_max, {}, "see queue.active_messages: remove it", &put<&server_settings::queue_buffer>},
     {"server.max_connections", kind::integer, "10000", "Client connections at one time, over all listeners; above it a client gets 421 4.7.0.", reloadable, 1, 1000000, {}, {}, &put<&server_settings::max_connections>},
