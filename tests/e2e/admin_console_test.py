@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console against a running relay: each command, its effect on the mail, and the API underneath it."""
+import contextlib
 import http.client
 import json
 import os
@@ -55,11 +56,10 @@ class HostileHop:
 
 class Console(Case):
     def http(self, relay, method, target, headers=None, body=None):
-        link = OverUnix(relay.socket)
-        self.addCleanup(link.close)
-        link.request(method, target, body=body, headers=headers or {})
-        answer = link.getresponse()
-        return answer, answer.read()
+        with contextlib.closing(OverUnix(relay.socket)) as link:  # an open one would hold a thread of the server
+            link.request(method, target, body=body, headers=headers or {})
+            answer = link.getresponse()
+            return answer, answer.read()
 
     def submitted(self, relay, *recipients):
         """Ids of one message to each, as queue list has them."""
