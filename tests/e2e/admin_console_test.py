@@ -307,7 +307,7 @@ class Looking(Console):
         self.assertEqual((slow["address"], slow["status"], slow["last_code"]), ("slow@example.net", "pending", 450))
         self.assertIn("greylisted", slow["last_text"])
         text = relay.admin("queue", "show", message["id"], as_json=False)
-        self.assertRegex(text, r"(?m)^slow@example\.net +pending +1 +in 5\dm .*450 4\.2\.0 .*greylisted")
+        self.assertRegex(text, r"(?m)^slow@example\.net +pending +1 +in (?:5\dm|1h)[ \dm]*.*450 4\.2\.0 .*greylisted")
 
     def test_nothing_a_peer_says_reaches_the_terminal_or_breaks_the_json(self):
         hop = self.opened(HostileHop(b"\x1b[31mred\xff\xfe \x07\xc2\x9b2J \xe2\x80\xae \"q\" \\ </script>"))
