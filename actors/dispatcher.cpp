@@ -46,6 +46,7 @@ caf::behavior dispatcher::make_behavior() {
   return {[this](dispatch& request) { on_dispatch(request); },
           [this](const mail_hosts_found& found) { on_hosts(found); },
           [this](const body_loaded& loaded) { on_body(loaded); },
+          [this](work_signed& work) { deliver_all(work.jobs); },
           [this](const destination_idle& which) { on_idle(which); },
           [this](const rewire& fresh) { handles_ = fresh.handles; },
           [this](drain) {
@@ -200,25 +201,34 @@ void dispatcher::on_body(const body_loaded& loaded) {
 
 void dispatcher::submit(delivery_work work) {
   std::vector<queue::outcome> unroutable;
-  auto parts = divide(work, unroutable);
+  auto jobs = divide(work, unroutable);
   if (!unroutable.empty())
     send(handles_->spooler, attempt_outcome{work.message->id, std::move(unroutable)});
-  if (parts.empty())
+  if (jobs.empty())
     return;
   auto& message = *work.message;
   if (!handles_->signers.empty() &&
       policy_->signer.applies(message.from_domains, queue::domain_of(message.envelope.reverse_path))) {
-    send(handles_->signers[next_signer_++ % handles_->signers.size()], sign_work{std::move(parts)});
+    send(handles_->signers[next_signer_++ % handles_->signers.size()],
+         sign_work{std::move(jobs), caf::actor_cast<caf::actor>(this)});
     return;
   }
-  for (auto& part : parts)
-    send(part.destination, deliver{std::move(part.job)});
+  deliver_all(jobs);
 }
 
-std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::vector<queue::outcome>& unroutable) {
-  std::vector<sign_work::part> parts;
+void dispatcher::deliver_all(std::vector<delivery_job>& jobs) {
+  for (auto& job : jobs) {
+    auto& pool = pool_for(job.destination);
+    for (auto index : job.recipients)
+      note_domain(pool, queue::domain_of(job.message->envelope.recipients[index].address));
+    send(pool.actor, deliver{std::move(job)});
+  }
+}
+
+std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vector<queue::outcome>& unroutable) {
+  std::vector<delivery_job> jobs;
   auto limit = policy_->settings.outbound.max_recipients;
-  std::unordered_map<std::string_view, std::size_t> open; // by site key: the part that still has room
+  std::unordered_map<std::string_view, std::size_t> open; // by site key: the job that still has room
   for (auto index : work.recipients) {
     auto domain = routing_domain(work.message->envelope.recipients[index].address);
     auto* to = find_way(domain);
@@ -236,17 +246,13 @@ std::vector<sign_work::part> dispatcher::divide(const delivery_work& work, std::
       continue;
     }
     auto known = open.find(destination->key);
-    if (known == open.end() || parts[known->second].job.recipients.size() >= limit) {
-      auto& pool = pool_for(destination);
-      note_domain(pool, domain);
-      parts.push_back({pool.actor, {work.message, {}, {}, destination}});
-      known = open.insert_or_assign(parts.back().job.destination->key, parts.size() - 1).first;
-    } else {
-      note_domain(pools_[destination->key], domain);
+    if (known == open.end() || jobs[known->second].recipients.size() >= limit) {
+      jobs.push_back({work.message, {}, {}, destination});
+      known = open.insert_or_assign(jobs.back().destination->key, jobs.size() - 1).first;
     }
-    parts[known->second].job.recipients.push_back(index);
+    jobs[known->second].recipients.push_back(index);
   }
-  return parts;
+  return jobs;
 }
 
 bool dispatcher::spend_token(const std::string& domain, const message_id& message) {

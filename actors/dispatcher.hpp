@@ -62,7 +62,8 @@ private:
   void remember(const std::string& domain, known_way found);
   void forward(delivery_work work);
   void submit(delivery_work work);
-  [[nodiscard]] std::vector<sign_work::part> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
+  void deliver_all(std::vector<delivery_job>& jobs);
+  [[nodiscard]] std::vector<delivery_job> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
   destination_pool& pool_for(const site_ptr& to);
   [[nodiscard]] bool spend_token(const std::string& domain, const message_id& message);
   static void note_domain(destination_pool& to, const std::string& domain);

@@ -28,7 +28,8 @@
 //   spooler ─▶ dispatcher                             dispatch
 //   DNS ─▶ dispatcher, delivery                       mail_hosts_found, addresses_found
 //   dispatcher ─▶ spooler ─▶ dispatcher               load_body, body_loaded
-//   dispatcher ─▶ signer ─▶ destination               sign_work, deliver
+//   dispatcher ─▶ signer ─▶ dispatcher                sign_work, work_signed
+//   dispatcher ─▶ destination                         deliver
 //   destination ─▶ delivery ─▶ destination            deliver, delivery_status, job_returned
 //   delivery, destination, dispatcher ─▶ spooler      attempt_outcome
 //   spooler ─▶ bouncer ─▶ spooler                     report_failure, store_message
@@ -141,13 +142,14 @@ struct delivery_job {
 };
 /// dispatcher ─▶ signer
 struct sign_work {
-  struct part {
-    caf::actor destination;
-    delivery_job job;
-  };
-  std::vector<part> parts; ///< all of one message
+  std::vector<delivery_job> jobs; ///< all of one message
+  caf::actor reply_to;
 };
-/// signer, dispatcher ─▶ destination; destination ─▶ delivery
+/// signer ─▶ dispatcher, which alone gives destinations work: one that it releases has all it will ever get.
+struct work_signed {
+  std::vector<delivery_job> jobs;
+};
+/// dispatcher ─▶ destination; destination ─▶ delivery
 struct deliver {
   delivery_job job;
 };
@@ -249,6 +251,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::addresses_found)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::load_body)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::body_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::sign_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::work_signed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::delivery_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::job_returned)

@@ -27,7 +27,7 @@ void signer::count_signatures(std::string_view fields) {
 
 void signer::sign(sign_work& work) {
   auto policy = relay().policy();
-  auto& message = *work.parts.front().job.message;
+  auto& message = *work.jobs.front().message;
   auto begin = relay().time.steady();
   auto fields = policy->signer.sign(*message.body, message.from_domains,
                                     queue::domain_of(message.envelope.reverse_path), relay().time.wall());
@@ -45,10 +45,9 @@ void signer::sign(sign_work& work) {
     telemetry::log(level::warn, component::signer, {"message.unsigned", "could not be signed and goes out unsigned"},
                    {{"id", message.id.text()}, {"error", fields.error().text()}});
   }
-  for (auto& part : work.parts) {
-    part.job.signature = signature;
-    send(part.destination, deliver{std::move(part.job)});
-  }
+  for (auto& job : work.jobs)
+    job.signature = signature;
+  send(work.reply_to, work_signed{std::move(work.jobs)});
 }
 
 } // namespace hedwig

@@ -6,7 +6,7 @@
 
 namespace hedwig {
 
-/// Signs one message once for all its destinations and passes it on. One of a pool.
+/// Signs one message once for all its destinations and gives it back. One of a pool.
 class signer final : public observed_actor {
 public:
   signer(caf::actor_config& config, relay_context& context, const actor_place& place)

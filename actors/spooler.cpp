@@ -437,11 +437,15 @@ void spooler::on_outcome(const attempt_outcome& ended) {
   auto* of = find(ended.id);
   if (of == nullptr)
     return; // settled already: the answer of an attempt that was given up as lost
-  auto in_flight = [&](auto& one) {
-    return one.recipient < of->state.recipients.size() && of->state.recipients[one.recipient].in_flight;
+  // Of an attempt that was given up as lost only its success counts: that recipient has the message.
+  auto counts = [&](auto& one) {
+    if (one.recipient >= of->state.recipients.size())
+      return false;
+    auto& state = of->state.recipients[one.recipient];
+    return state.in_flight || (one.kind == outcome_kind::delivered && state.status == queue::recipient_status::pending);
   };
   std::vector<queue::outcome> expected;
-  std::ranges::copy_if(ended.outcomes, std::back_inserter(expected), in_flight);
+  std::ranges::copy_if(ended.outcomes, std::back_inserter(expected), counts);
   if (!expected.empty())
     apply(*of, expected);
 }

@@ -11,6 +11,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 
@@ -123,9 +124,9 @@ socket = ""
   return signing;
 }
 
-/// Immutable: all runs share them.
+/// Immutable: all runs share them. Never freed: the crypto library of the keys is gone before static objects are.
 std::shared_ptr<const relay_policy> policy_number(std::size_t which) {
-  static std::shared_ptr<const relay_policy> all[policies];
+  static auto& all = *new std::array<std::shared_ptr<const relay_policy>, policies>;
   if (!all[which])
     all[which] = make_sim_policy(which);
   return all[which];
@@ -470,6 +471,7 @@ void relay_sim::drain() {
                                shared.deliveries_open.load(), shared.memory.active.load(), shared.memory.receiving.load(),
                                clients_.size(), store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(),
                                shared.plugins.store->in_flight()));
+      oracle_.fail(store_.describe_queue());
       return;
     }
     step();

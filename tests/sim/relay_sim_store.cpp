@@ -3,6 +3,8 @@
 
 #include "runtime/queue/metadata.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -360,6 +362,17 @@ std::optional<wall_time> sim_store::next_due() const {
 
 std::size_t sim_store::queued() const {
   return static_cast<std::size_t>(std::ranges::count_if(rows_, [](auto& one) { return one.second.state != HEDWIG_STATE_BOUNCED; }));
+}
+
+std::string sim_store::describe_queue() const {
+  std::string all;
+  auto& clock = world_.clock();
+  for (auto& [id, one] : rows_)
+    if (one.state != HEDWIG_STATE_BOUNCED)
+      all += fmt::format("{} {} state {}, due in {} s, {}; ", oracle::key_of(one.body), id.text(), one.state,
+                         (one.due - clock.wall().time_since_epoch().count()) / 1'000'000'000,
+                         leased(one) ? "claimed" : "not claimed");
+  return all;
 }
 
 std::map<message_id, oracle::left_over> sim_store::contents() const {

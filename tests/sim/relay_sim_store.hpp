@@ -55,6 +55,8 @@ public:
   [[nodiscard]] std::optional<wall_time> next_due() const;
   /// Messages that are neither bounced nor gone.
   [[nodiscard]] std::size_t queued() const;
+  /// These, one after the other, for a report.
+  [[nodiscard]] std::string describe_queue() const;
   [[nodiscard]] std::map<message_id, oracle::left_over> contents() const;
   [[nodiscard]] std::uint64_t commits() const noexcept { return commits_; }
   [[nodiscard]] std::uint64_t failures() const noexcept { return failed_; }
