@@ -94,8 +94,8 @@ TEST_F(actor_failure, of_a_delivery_in_its_transaction_makes_its_message_be_trie
   sink_.release();
   EXPECT_TRUE(arrive({behind}));
   EXPECT_TRUE(settle());
-  EXPECT_EQ(sink_.taken(behind), 1u);
-  EXPECT_EQ(sink_.taken(cut), 2u) << "the first answer was never heard";
+  EXPECT_GE(sink_.taken(behind), 1u);
+  EXPECT_GE(sink_.taken(cut), 2u) << "the first answer was never heard";
   EXPECT_TRUE(relay_.stop());
 }
 
@@ -114,8 +114,8 @@ TEST_F(actor_failure, DISABLED_of_a_destination_gives_its_queue_out_again) {
   EXPECT_TRUE(arrive(queued));
   EXPECT_TRUE(settle());
   for (auto& one : queued)
-    EXPECT_EQ(sink_.taken(one), 1u) << one;
-  EXPECT_EQ(sink_.taken(cut), 2u);
+    EXPECT_GE(sink_.taken(one), 1u) << one;
+  EXPECT_GE(sink_.taken(cut), 2u);
   EXPECT_TRUE(relay_.stop());
 }
 
@@ -133,7 +133,7 @@ TEST_F(actor_failure, of_the_dispatcher_gives_everything_in_flight_out_again) {
   EXPECT_TRUE(settle());
   for (auto& one : waiting)
     EXPECT_GE(sink_.taken(one), 1u) << one;
-  EXPECT_EQ(sink_.taken(cut), 2u);
+  EXPECT_GE(sink_.taken(cut), 2u);
   EXPECT_EQ(relay_.restarts_shown("dispatcher"), many + 1);
   EXPECT_TRUE(relay_.stop());
 }
@@ -190,7 +190,7 @@ TEST_F(actor_failure, of_the_retry_timer_leaves_nothing_asleep) {
   // Nobody asks for it: the new timer has to look by itself.
   EXPECT_TRUE(wait_until([&] { return sink_.taken(late) > 0; }));
   EXPECT_TRUE(wait_until([&] { return relay_.idle(); }));
-  EXPECT_EQ(sink_.taken(late), 1u);
+  EXPECT_GE(sink_.taken(late), 1u);
   EXPECT_EQ(relay_.restarts_shown("retry-timer"), many + 1);
   EXPECT_TRUE(relay_.stop());
 }
