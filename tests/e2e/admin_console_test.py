@@ -296,7 +296,7 @@ class Looking(Console):
 
     def test_show_tells_the_last_reply_of_each_recipient(self):
         sink = self.sink(on_rcpt=lambda address, sink: "450 4.2.0 greylisted" if address.startswith("slow") else None)
-        relay = self.relay({"retry": {"initial_delay": "1h"}}, sink.next_hop)
+        relay = self.relay({"retry": {"initial_delay": "1h", "jitter": 0.0}}, sink.next_hop)
         relay.submit(plain_message(subject="a subject"), recipients=["fast@example.net", "slow@example.net"])
         [message] = wait_for(lambda: relay.queue("--state", "deferred"), 20, relay.log_tail)
         wait_for(lambda: relay.admin("queue", "show", message["id"])["state"] == "deferred", 20, relay.log_tail)

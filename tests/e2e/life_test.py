@@ -59,13 +59,13 @@ class Ending(Case):
     def test_a_second_sigterm_ends_it_at_once(self):
         reached = threading.Event()
         release = threading.Event()
-        self.addCleanup(release.set)
 
         def hang(got, sink):
             reached.set()
             release.wait(60 * PATIENCE)
 
         sink = self.sink(on_data=hang)
+        self.addCleanup(release.set)  # before the sink is closed
         relay = self.relay(next_hop=sink.next_hop)
         relay.submit()
         self.assertTrue(reached.wait(20 * PATIENCE))
