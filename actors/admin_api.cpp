@@ -31,9 +31,7 @@ constexpr auto ask_timeout = std::chrono::seconds{10};
 constexpr std::uint32_t list_limit_default = 100;
 constexpr std::uint32_t list_limit_max = 1000;
 
-admin_answer failure(int status, std::string_view why) {
-  return {.status = status, .body = console::failure(why)};
-}
+admin_answer failure(int status, std::string_view why) { return {.status = status, .body = console::failure(why)}; }
 
 admin_answer wrong_method(std::string allowed) {
   auto answer = failure(405, "this path takes " + allowed);
@@ -84,8 +82,9 @@ std::uint64_t resident_bytes() {
 }
 
 /// As they name themselves.
-constexpr std::string_view actor_kinds[] = {"supervisor", "spooler", "dispatcher",  "destination", "delivery", "signer",
-                                            "bouncer",    "retry-timer", "authenticator", "listener", "session"};
+constexpr std::string_view actor_kinds[] = {"supervisor",    "spooler",  "dispatcher", "destination",
+                                            "delivery",      "signer",   "bouncer",    "retry-timer",
+                                            "authenticator", "listener", "session"};
 
 std::int64_t open_descriptors() {
   std::error_code failed;
@@ -144,7 +143,8 @@ admin_answer admin_api::admin(std::string_view method, const std::string& path, 
     return failure(400, "unknown parameter " + std::string{unknown});
   if (reading)
     return !reads(method) ? wrong_method("GET, HEAD") : path == "/v1/status" ? status() : actors();
-  return method == "POST" ? ask({.verb = path.substr(4), .argument = {}, .cursor = {}, .answer = {}}) : wrong_method("POST");
+  return method == "POST" ? ask({.verb = path.substr(4), .argument = {}, .cursor = {}, .answer = {}})
+                          : wrong_method("POST");
 }
 
 admin_answer admin_api::queue_list(const parameters& given) {
@@ -160,7 +160,8 @@ admin_answer admin_api::queue_list(const parameters& given) {
     return failure(400, "no such state: queued, deferred, held, bounced, quarantined or all");
   if (auto limit = parameter("limit"); !limit.empty()) {
     auto [end, fault] = std::from_chars(limit.data(), limit.data() + limit.size(), request.limit);
-    if (fault != std::errc{} || end != limit.data() + limit.size() || request.limit < 1 || request.limit > list_limit_max)
+    if (fault != std::errc{} || end != limit.data() + limit.size() || request.limit < 1 ||
+        request.limit > list_limit_max)
       return failure(400, "limit is a number from 1 to " + std::to_string(list_limit_max));
   }
   auto cursor = console::cursor_of(parameter("cursor"));
@@ -196,7 +197,9 @@ admin_answer admin_api::ask(console_request request) {
   using told = std::pair<console_text, hedwig_status>;
   auto promise = std::make_shared<std::promise<told>>();
   auto told_later = promise->get_future();
-  request.answer = [promise](console_text text, hedwig_status status) { promise->set_value({std::move(text), status}); };
+  request.answer = [promise](console_text text, hedwig_status status) {
+    promise->set_value({std::move(text), status});
+  };
   caf::anon_send(supervisor_, std::move(request));
   if (told_later.wait_for(ask_timeout) != std::future_status::ready)
     return failure(503, "the relay is too busy to answer, or its store hangs: see hedwig-admin actors");
@@ -363,8 +366,8 @@ admin_answer admin_api::log_level(std::string_view method, const parameters& giv
     if (!parsed)
       return failure(400, parsed.error().text());
     telemetry::set_levels(*parsed);
-    telemetry::log(telemetry::level::info, telemetry::component::admin, {"log.level-set", "log levels changed by the console"},
-                   {{"filter", parsed->text()}});
+    telemetry::log(telemetry::level::info, telemetry::component::admin,
+                   {"log.level-set", "log levels changed by the console"}, {{"filter", parsed->text()}});
   }
   Poco::JSON::Object object;
   object.set("filter", telemetry::current_levels().text());

@@ -22,11 +22,12 @@ struct admin_answer {
   std::string allow = {}; ///< of a 405: the methods the path takes
 };
 
-/// The admin API without HTTP: method and target in, status and body out. Called by threads of the HTTP server, several at
-/// once; waits for actors, with a deadline.
+/// The admin API without HTTP: method and target in, status and body out. Called by threads of the HTTP server, several
+/// at once; waits for actors, with a deadline.
 class admin_api {
 public:
-  admin_api(relay_context& context, caf::actor supervisor) : context_{context}, supervisor_{std::move(supervisor)}, started_{context.time.steady()} {}
+  admin_api(relay_context& context, caf::actor supervisor)
+    : context_{context}, supervisor_{std::move(supervisor)}, started_{context.time.steady()} {}
 
   [[nodiscard]] admin_answer answer(admin_scope scope, std::string_view method, const std::string& target);
 

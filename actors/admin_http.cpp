@@ -220,8 +220,7 @@ private:
 };
 
 admin_http::admin_http(relay_context& context, caf::actor_system&, caf::actor supervisor)
-  : context_{context}, supervisor_{std::move(supervisor)},
-    api_{std::make_unique<admin_api>(context_, supervisor_)} {}
+  : context_{context}, supervisor_{std::move(supervisor)}, api_{std::make_unique<admin_api>(context_, supervisor_)} {}
 
 admin_http::~admin_http() { close(); }
 
@@ -250,7 +249,8 @@ result<void> admin_http::open() {
     tcp(settings.server.health.bind, admin_scope::health);
   } catch (const std::exception& e) {
     auto* poco = dynamic_cast<const Poco::Exception*>(&e);
-    return std::unexpected{error{HEDWIG_E_CONFIG, "cannot listen: " + (poco != nullptr ? poco->displayText() : e.what()), what, 0}};
+    return std::unexpected{
+        error{HEDWIG_E_CONFIG, "cannot listen: " + (poco != nullptr ? poco->displayText() : e.what()), what, 0}};
   }
   return {};
 }

@@ -12,9 +12,9 @@ namespace hedwig {
 
 class admin_api;
 
-/// The HTTP faces of the relay: the admin API on a Unix socket (and a port, where asked for), metrics and health on ports
-/// of their own. Requests run on threads of the HTTP server; they read the directory and the metrics directly and ask
-/// actors by console_request, with a deadline. docs/admin-api.md describes the API.
+/// The HTTP faces of the relay: the admin API on a Unix socket (and a port, where asked for), metrics and health on
+/// ports of their own. Requests run on threads of the HTTP server; they read the directory and the metrics directly and
+/// ask actors by console_request, with a deadline. docs/admin-api.md describes the API.
 class admin_http {
 public:
   admin_http(relay_context& context, caf::actor_system& system, caf::actor supervisor);

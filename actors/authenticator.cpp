@@ -41,9 +41,9 @@ void authenticator::on_answers(plugin_answers& answers) {
     if (one.value) {
       auto& who = plugin::as<plugin::identity>(*one.value);
       finish(one.tag, {.token = now.question.token,
-                        .status = HEDWIG_OK,
-                        .identity = std::move(who.name),
-                        .senders = std::move(who.senders)});
+                       .status = HEDWIG_OK,
+                       .identity = std::move(who.name),
+                       .senders = std::move(who.senders)});
       continue;
     }
     auto& why = one.value.error();

@@ -19,10 +19,10 @@ struct state_name {
   std::uint32_t state;
   const char* name;
 };
-constexpr std::array state_names{
-    state_name{HEDWIG_STATE_QUEUED, "queued"}, state_name{HEDWIG_STATE_DEFERRED, "deferred"},
-    state_name{HEDWIG_STATE_HELD, "held"}, state_name{HEDWIG_STATE_BOUNCED, "bounced"},
-    state_name{HEDWIG_STATE_QUARANTINED, "quarantined"}};
+constexpr std::array state_names{state_name{HEDWIG_STATE_QUEUED, "queued"},
+                                 state_name{HEDWIG_STATE_DEFERRED, "deferred"}, state_name{HEDWIG_STATE_HELD, "held"},
+                                 state_name{HEDWIG_STATE_BOUNCED, "bounced"},
+                                 state_name{HEDWIG_STATE_QUARANTINED, "quarantined"}};
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";
 

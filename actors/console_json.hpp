@@ -36,9 +36,9 @@ namespace hedwig::console {
 
 /// A message as the spooler knows it: from the store, or live.
 struct row {
-  plugin::storage_entry entry;          ///< of a live one: the id alone
-  queue::message_ptr message;           ///< of a live one
-  std::optional<queue::record> state;   ///< likewise
+  plugin::storage_entry entry;        ///< of a live one: the id alone
+  queue::message_ptr message;         ///< of a live one
+  std::optional<queue::record> state; ///< likewise
 };
 [[nodiscard]] std::string list(const std::vector<row>& rows, std::string_view cursor);
 /// Nothing when the stored metadata cannot be read; `why` says so.

@@ -13,7 +13,8 @@ std::uint64_t relay_context::next_random() noexcept {
   return z ^ (z >> 31);
 }
 
-void relay_context::report_actor_failure(std::string_view role, std::string_view label, std::string_view what) noexcept {
+void relay_context::report_actor_failure(std::string_view role, std::string_view label,
+                                         std::string_view what) noexcept {
   telemetry::log(telemetry::level::error, telemetry::component::supervisor,
                  {"actor.failed", "an actor ended by an exception; its supervisor knows what follows"},
                  {{"actor", role}, {"label", label}, {"error", what}});

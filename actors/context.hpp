@@ -56,11 +56,11 @@ public:
   relay_metrics counts;
   actor_directory actors;
   memory_ledger memory;
-  std::vector<io_unit*> units;        ///< set before the first actor is spawned
-  dns::resolver* resolver = nullptr;  ///< likewise
-  relay_plugins plugins;              ///< likewise
-  std::atomic<bool> draining{false};  ///< the relay stops: nothing new is begun
-  std::atomic<bool> paused{false};    ///< mail is taken and kept, not delivered
+  std::vector<io_unit*> units;                 ///< set before the first actor is spawned
+  dns::resolver* resolver = nullptr;           ///< likewise
+  relay_plugins plugins;                       ///< likewise
+  std::atomic<bool> draining{false};           ///< the relay stops: nothing new is begun
+  std::atomic<bool> paused{false};             ///< mail is taken and kept, not delivered
   std::atomic<std::uint64_t> retries_asked{0}; ///< by an operator: ends the rest of every destination
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint32_t> deliveries_open{0};

@@ -76,8 +76,8 @@ smtp::client_timeouts timeouts_of(const config::outbound_settings& settings) {
 
 delivery::delivery(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
                    delivery_assignment assignment)
-  : pinned_actor{config, context, unit, "delivery", place}, assignment_{std::move(assignment)},
-    policy_{context.policy()} {}
+  : pinned_actor{config, context, unit, "delivery", place}, assignment_{std::move(assignment)}, policy_{
+                                                                                                    context.policy()} {}
 
 caf::behavior delivery::begin() {
   timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
@@ -86,8 +86,7 @@ caf::behavior delivery::begin() {
   choose_order();
   next_host();
   return {[this](const addresses_found& found) { on_addresses(found); },
-          [this](deliver& request) { on_deliver(request); },
-          [this](release) { on_release(); }};
+          [this](deliver& request) { on_deliver(request); }, [this](release) { on_release(); }};
 }
 
 void delivery::end() {
@@ -98,7 +97,7 @@ void delivery::end() {
   assignment_ = {};
 }
 
-// ---- finding a host that answers -------------------------------------------------------------------------------------
+// ---- finding a host that answers
 
 void delivery::choose_order() {
   // RFC 5321 section 5.1: hosts of equal preference in random order, anew for each connection.
@@ -160,7 +159,8 @@ void delivery::on_addresses(const addresses_found& found) {
     if ((policy_->settings.outbound.ipv6 || !ip.v6()) && addresses_.size() < addresses_max)
       addresses_.push_back(to_net(ip, port));
   if (addresses_.empty())
-    note_cause(smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, "it has IPv6 addresses only"));
+    note_cause(
+        smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, "it has IPv6 addresses only"));
   next_address();
 }
 
@@ -210,7 +210,8 @@ void delivery::connect(const net::address& to) {
                                {.timeout = std::chrono::ceil<std::chrono::milliseconds>(settings.connect_timeout)});
   if (!opened) {
     relay().counts.delivery_connections("failed").add();
-    connection_failed(smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, opened.error().text()));
+    connection_failed(
+        smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, opened.error().text()));
     return;
   }
   stream_ = std::move(*opened);
@@ -265,7 +266,7 @@ std::string delivery::remote_text() const {
   return remote_ ? remote_host_ + "[" + remote_->ip_text() + "]:" + std::to_string(remote_->port()) : remote_host_;
 }
 
-// ---- the stream ------------------------------------------------------------------------------------------------------
+// ---- the stream
 
 std::size_t delivery::on_data(std::string_view data) {
   on_loop([&] {
@@ -308,7 +309,7 @@ void delivery::on_closed(std::optional<error> reason) {
     if (!session_) { // never connected
       relay().counts.delivery_connections("failed").add();
       auto failure = reason && reason->status == HEDWIG_E_TIMEOUT ? smtp::local_failure::connect_timeout
-                                                                   : smtp::local_failure::connect_failed;
+                                                                  : smtp::local_failure::connect_failed;
       connection_failed(smtp::classify(smtp::client_stage::connect, failure, why));
       return;
     }
@@ -318,7 +319,8 @@ void delivery::on_closed(std::optional<error> reason) {
       relay().counts.tls("out", "failed").add();
       if (tls_now_ == queue::tls_mode::opportunistic && remote_) {
         // Encryption with a broken handshake protects nobody; the same host gets a second chance in clear.
-        telemetry::log(level::info, component::delivery, {"delivery.tls-broken", "the handshake failed; trying in clear"},
+        telemetry::log(level::info, component::delivery,
+                       {"delivery.tls-broken", "the handshake failed; trying in clear"},
                        {{"host", remote_text()}, {"error", why}});
         tls_now_ = queue::tls_mode::none;
         connect(*remote_);
@@ -332,7 +334,7 @@ void delivery::on_closed(std::optional<error> reason) {
   });
 }
 
-// ---- the dialogue ----------------------------------------------------------------------------------------------------
+// ---- the dialogue
 
 void delivery::advance() {
   while (session_) {

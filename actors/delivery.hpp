@@ -23,9 +23,9 @@ struct delivery_assignment {
   site_ptr destination;
 };
 
-/// One outbound connection: finds a host of its site that answers, drives the SMTP client protocol for one job after the
-/// other, tells the spooler how each recipient fared and its destination when it is ready for more. Pinned to a loop.
-/// Lives until its destination releases it, so that no job can fall between two actors.
+/// One outbound connection: finds a host of its site that answers, drives the SMTP client protocol for one job after
+/// the other, tells the spooler how each recipient fared and its destination when it is ready for more. Pinned to a
+/// loop. Lives until its destination releases it, so that no job can fall between two actors.
 class delivery final : public pinned_actor, private net::stream_handler {
 public:
   delivery(caf::actor_config& config, relay_context& context, io_unit& unit, const actor_place& place,
@@ -81,7 +81,7 @@ private:
   delivery_assignment assignment_;
   std::shared_ptr<const relay_policy> policy_;
   std::vector<queue::next_hop> hosts_; ///< in the order of this connection
-  std::size_t host_ = 0; ///< the next one to try
+  std::size_t host_ = 0;               ///< the next one to try
   std::deque<net::address> addresses_; ///< of the current host, still to try
   std::optional<net::address> remote_; ///< that we talk to or try
   std::string remote_host_;
@@ -97,7 +97,7 @@ private:
   std::vector<std::uint32_t> remaining_; ///< recipients of the job without a final outcome
   std::uint32_t again_ = 0;              ///< transactions begun anew for the same job
   steady_time transaction_began_{};
-  std::string timed_domain_; ///< of the last transaction
+  std::string timed_domain_;                  ///< of the last transaction
   telemetry::histogram* send_time_ = nullptr; ///< its
   bool announced_ready_ = false;
   bool finished_ = false; ///< the destination knows that no job is taken any more

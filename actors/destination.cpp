@@ -54,7 +54,7 @@ caf::behavior destination::make_behavior() {
 
 steady_time destination::relay_time() const { return relay().time.steady(); }
 
-// ---- jobs ------------------------------------------------------------------------------------------------------------
+// ---- jobs
 
 void destination::on_deliver(deliver& request) {
   site_ = request.job.destination; // the newest answer of the DNS
@@ -84,7 +84,8 @@ void destination::work() {
   for (auto it = connections_.begin(); it != connections_.end() && !queue_.empty(); ++it)
     if (it->second.phase == connection::phase::idle)
       assign(it);
-  auto connecting = std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::connecting; });
+  auto connecting =
+      std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::connecting; });
   auto policy = relay().policy();
   auto most = std::min<std::size_t>(limit_, policy->settings.server.smtp.max_size);
   while (!failing_ && static_cast<std::size_t>(connecting) < queue_.size() && connections_.size() < most) {
@@ -118,7 +119,7 @@ void destination::open_connection() {
   connections_.emplace(number, connection{std::move(actor), connection::phase::connecting, {}, {}});
 }
 
-// ---- connections -----------------------------------------------------------------------------------------------------
+// ---- connections
 
 void destination::on_status(const delivery_status& status) {
   auto found = connections_.find(status.connection);
@@ -152,7 +153,8 @@ void destination::forget(connections::iterator which) {
 }
 
 void destination::connection_failed(const delivery_status& status) {
-  auto others = std::ranges::any_of(connections_, [](auto& one) { return one.second.phase != connection::phase::connecting; });
+  auto others =
+      std::ranges::any_of(connections_, [](auto& one) { return one.second.phase != connection::phase::connecting; });
   if (others) {
     // Some connections work: the site wants no more of them at once.
     limit_ = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(connections_.size()));
@@ -207,12 +209,13 @@ void destination::on_down(const caf::down_msg& down) {
   if (job)
     give_back(*job, smtp::classify(smtp::client_stage::body, smtp::local_failure::internal), {});
   else if (connecting) // else one that always fails would be replaced without end
-    connection_failed({.cause = smtp::classify(smtp::client_stage::connect, smtp::local_failure::internal), .remote = {}});
+    connection_failed(
+        {.cause = smtp::classify(smtp::client_stage::connect, smtp::local_failure::internal), .remote = {}});
   work();
   end_if_released();
 }
 
-// ---- giving back -----------------------------------------------------------------------------------------------------
+// ---- giving back
 
 void destination::give_back(delivery_job& job, const smtp::verdict& cause, std::string_view remote) {
   attempt_outcome ended{job.message->id, {}};
@@ -237,7 +240,7 @@ void destination::defer_rested(delivery_job& job) {
   give_back(job, cause, {});
 }
 
-// ---- time ------------------------------------------------------------------------------------------------------------
+// ---- time
 
 void destination::on_tick() {
   delayed_send(this, tick_interval, look_around{});
@@ -252,7 +255,8 @@ void destination::on_tick() {
     limit_ = std::min(limit_ + 1, std::max(1u, policy->settings.server.smtp.max_size)); // try for more again
   // Beyond server.smtp.cache_size destinations, those without work let go at once.
   auto crowded = relay().counts.destinations.value() > std::int64_t{policy->settings.server.smtp.cache_size};
-  auto idle = static_cast<std::uint32_t>(std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::idle; }));
+  auto idle = static_cast<std::uint32_t>(
+      std::ranges::count_if(connections_, [](auto& one) { return one.second.phase == connection::phase::idle; }));
   for (auto it = connections_.begin(); it != connections_.end();) {
     auto one = it++;
     if (one->second.phase != connection::phase::idle)

@@ -56,13 +56,13 @@ private:
 
   site_ptr site_;
   caf::actor spooler_;
-  caf::actor owner_; // the dispatcher
+  caf::actor owner_;               // the dispatcher
   std::deque<delivery_job> queue_; // at most queue.ready_per_destination
   connections connections_;
   std::map<caf::actor_addr, std::uint64_t> numbers_;
   std::uint64_t last_number_ = 0;
-  std::uint32_t limit_ = 0;            // of connections, learnt from what the site allows
-  std::uint32_t failures_ = 0;         // connections in a row that came to nothing
+  std::uint32_t limit_ = 0;    // of connections, learnt from what the site allows
+  std::uint32_t failures_ = 0; // connections in a row that came to nothing
   steady_time rest_until_{};
   std::uint64_t rest_began_ = 0; // what retries_asked was then
   std::string rest_reason_;

@@ -85,7 +85,7 @@ void dispatcher::begin(delivery_work work) {
     look_up(domain, number);
 }
 
-// ---- ways ------------------------------------------------------------------------------------------------------------
+// ---- ways
 
 const dispatcher::way* dispatcher::find_way(const std::string& domain) {
   auto now = relay().time.steady();
@@ -100,9 +100,10 @@ const dispatcher::way* dispatcher::find_way(const std::string& domain) {
     return nullptr;
   auto found = dns::route_by_literal(domain);
   remember(domain, {!found ? way{std::unexpected{found.error()}}
-                           : way{std::make_shared<const site>(site{.key = "mx:" + found->site,
-                                                                   .hosts = {{found->hosts[0].name, policy_->settings.outbound.port}},
-                                                                   .tls = route.tls})},
+                           : way{std::make_shared<const site>(
+                                 site{.key = "mx:" + found->site,
+                                      .hosts = {{found->hosts[0].name, policy_->settings.outbound.port}},
+                                      .tls = route.tls})},
                     now + way_ttl_default});
   return &ways_[domain].to;
 }
@@ -171,7 +172,7 @@ void dispatcher::on_hosts(const mail_hosts_found& found) {
   }
 }
 
-// ---- passing on ------------------------------------------------------------------------------------------------------
+// ---- passing on
 
 void dispatcher::forward(delivery_work work) {
   if (work.message->body) {
@@ -191,7 +192,8 @@ void dispatcher::on_body(const body_loaded& loaded) {
   if (!loaded.body) {
     attempt_outcome failed{loaded.id, {}};
     for (auto index : work.recipients)
-      failed.outcomes.push_back({index, queue::outcome_kind::deferred, {0, "4.3.0", "its body could not be read from the spool"}, {}});
+      failed.outcomes.push_back(
+          {index, queue::outcome_kind::deferred, {0, "4.3.0", "its body could not be read from the spool"}, {}});
     send(handles_->spooler, std::move(failed));
     return;
   }
@@ -312,7 +314,8 @@ void dispatcher::on_down(const caf::down_msg& down) {
   relay().counts.destinations.set(static_cast<std::int64_t>(pools_.size()));
   relay().counts.restarts("destination").add();
   telemetry::log(level::error, component::dispatcher,
-                 {"destination.lost", "a destination ended by a failure; its messages are tried again"}, {{"destination", key}});
+                 {"destination.lost", "a destination ended by a failure; its messages are tried again"},
+                 {{"destination", key}});
   if (!found.empty())
     send(handles_->spooler, attempts_lost{found.mapped().domains});
 }

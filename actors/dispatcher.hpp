@@ -16,7 +16,8 @@
 namespace hedwig {
 
 /// Turns a message into work for each destination: finds the way of every recipient (routes, then MX), loads the body
-/// where it is not in memory, has the message signed once and passes it to the destinations. Parent of the destinations.
+/// where it is not in memory, has the message signed once and passes it to the destinations. Parent of the
+/// destinations.
 class dispatcher final : public observed_actor {
 public:
   dispatcher(caf::actor_config& config, relay_context& context, const actor_place& place)
@@ -69,10 +70,10 @@ private:
   static void note_domain(destination_pool& to, const std::string& domain);
 
   std::shared_ptr<const wiring> handles_;
-  std::unordered_map<std::string, known_way> ways_; ///< by domain; at most dns.cache_entries
+  std::unordered_map<std::string, known_way> ways_;               ///< by domain; at most dns.cache_entries
   std::unordered_map<const queue::route*, site_ptr> route_sites_; ///< of the policy in force
   std::shared_ptr<const relay_policy> policy_;
-  std::unordered_map<std::uint64_t, pending_work> waiting_; ///< bounded by the active messages
+  std::unordered_map<std::uint64_t, pending_work> waiting_;             ///< bounded by the active messages
   std::unordered_map<std::string, std::vector<std::uint64_t>> lookups_; ///< who waits for a domain
   std::unordered_map<message_id, delivery_work> loading_;
   std::unordered_map<std::string, destination_pool> pools_;

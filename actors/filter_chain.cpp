@@ -37,7 +37,8 @@ std::optional<verdict> filter_chain::mail(const plugin::filter_address& sender) 
 }
 
 std::optional<verdict> filter_chain::recipient(const plugin::filter_address& recipient) {
-  return begin({hook::recipient, [recipient](auto& session, auto reply) { return session.on_recipient(recipient, reply); }});
+  return begin(
+      {hook::recipient, [recipient](auto& session, auto reply) { return session.on_recipient(recipient, reply); }});
 }
 
 std::optional<verdict> filter_chain::message(const plugin::filter_message& message, const rope& content) {

@@ -12,9 +12,9 @@
 
 namespace hedwig {
 
-/// The filters of one session, asked in the operator's order. A member of its session, on the same thread: a filter that
-/// answers at once costs no hop, and a relay without filters nothing at all. One stage at a time; each gives its verdict
-/// at once or, after nothing was returned, through answered().
+/// The filters of one session, asked in the operator's order. A member of its session, on the same thread: a filter
+/// that answers at once costs no hop, and a relay without filters nothing at all. One stage at a time; each gives its
+/// verdict at once or, after nothing was returned, through answered().
 class filter_chain {
 public:
   /// `sink` brings what comes later back to the session.

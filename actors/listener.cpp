@@ -26,7 +26,7 @@ void listener::open() {
   accepted_ = &relay().counts.connections_accepted(name_);
   connections_ = &relay().counts.connections(name_);
   auto at = net::address::parse_ip(settings.addr.host, settings.addr.port);
-  auto opened = !at ? result<std::unique_ptr<net::acceptor>>{std::unexpected{at.error()}}
+  auto opened = !at                ? result<std::unique_ptr<net::acceptor>>{std::unexpected{at.error()}}
                 : place_.inherited ? loop().adopt_listener(*place_.inherited, {}, *this)
                                    : loop().listen(*at, {}, *this);
   if (!opened) {

@@ -12,8 +12,8 @@ namespace hedwig {
 
 /// What a listener is spawned with.
 struct listener_place {
-  std::size_t index = 0;            ///< into settings.server.listeners
-  std::optional<int> inherited;     ///< a listening socket of systemd's; else the listener makes its own
+  std::size_t index = 0;        ///< into settings.server.listeners
+  std::optional<int> inherited; ///< a listening socket of systemd's; else the listener makes its own
   std::shared_ptr<const wiring> handles;
   caf::actor owner; ///< hears when it listens
 };

@@ -41,7 +41,8 @@ public:
       fields_.push_back(line(change));
       return {};
     case edit_kind::insert_header:
-      fields_.insert(fields_.begin() + std::clamp<std::ptrdiff_t>(std::ptrdiff_t{change.index} - 1, 0, std::ssize(fields_)),
+      fields_.insert(fields_.begin() +
+                         std::clamp<std::ptrdiff_t>(std::ptrdiff_t{change.index} - 1, 0, std::ssize(fields_)),
                      line(change));
       return {};
     case edit_kind::replace_header:
@@ -74,8 +75,9 @@ private:
 
   static bool is_named(const std::string& field, const std::string& name) {
     auto parsed = std::string_view{field}.substr(0, field.find_first_of(": \t"));
-    return std::ranges::equal(parsed, name, {}, [](unsigned char c) { return std::tolower(c); },
-                              [](unsigned char c) { return std::tolower(c); });
+    return std::ranges::equal(
+        parsed, name, {}, [](unsigned char c) { return std::tolower(c); },
+        [](unsigned char c) { return std::tolower(c); });
   }
 
   result<void> change_header(const edit& change) {

@@ -57,7 +57,7 @@ struct plugin_answers {
   std::vector<plugin::completion> done;
 };
 
-// ---- receiving -------------------------------------------------------------------------------------------------------
+// ---- receiving
 
 /// session ─▶ authenticator
 struct authenticate {
@@ -89,7 +89,7 @@ struct message_stored {
   hedwig_status status = HEDWIG_E_INTERNAL;
 };
 
-// ---- delivering ------------------------------------------------------------------------------------------------------
+// ---- delivering
 
 /// One message and those of its recipients that are to be tried now.
 struct delivery_work {
@@ -190,7 +190,7 @@ struct attempts_lost {
   std::shared_ptr<const std::set<std::string>> domains; ///< null: all
 };
 
-// ---- retrying and giving up ------------------------------------------------------------------------------------------
+// ---- retrying and giving up
 
 /// spooler ─▶ retry timer: something is due then, or there is room again for what is due already.
 struct due_at {
@@ -203,7 +203,7 @@ struct claim_due {
 };
 /// spooler ─▶ retry timer. What was due has gone to the dispatcher: a retry timer that dies has nothing in its hands.
 struct claimed {
-  wall_time next_due{};    ///< when to ask again; the clock's maximum when nothing waits
+  wall_time next_due{}; ///< when to ask again; the clock's maximum when nothing waits
   hedwig_status status = HEDWIG_OK;
 };
 
@@ -215,7 +215,7 @@ struct report_failure {
   bool delay = false; ///< a warning that it takes longer, not the end
 };
 
-// ---- steering --------------------------------------------------------------------------------------------------------
+// ---- steering
 
 /// listener ─▶ supervisor
 struct listener_open {

@@ -5,8 +5,8 @@ namespace hedwig {
 
 observed_actor::observed_actor(caf::actor_config& config, relay_context& context, const char* role,
                                const actor_place& place)
-  : caf::event_based_actor{config}, context_{context}, role_{role},
-    node_{context.actors.add(role, place.label, place.parent, address())} {
+  : caf::event_based_actor{config}, context_{context}, role_{role}, node_{context.actors.add(role, place.label,
+                                                                                             place.parent, address())} {
   node_->restarts.store(place.restarts, std::memory_order_relaxed);
   // At its end, not at its destruction: others may hold on to the handle of a dead actor for long.
   attach_functor([&context, node = node_](const caf::error&) { context.actors.remove(*node); });

@@ -8,8 +8,8 @@
 
 namespace hedwig {
 
-/// An ordinary actor whose messages are handled on the thread of one I/O loop, where the callbacks of its stream run too:
-/// no lock, no hop between its bytes and its logic. The unit keeps it alive until it ends.
+/// An ordinary actor whose messages are handled on the thread of one I/O loop, where the callbacks of its stream run
+/// too: no lock, no hop between its bytes and its logic. The unit keeps it alive until it ends.
 class pinned_actor : public observed_actor {
 public:
   pinned_actor(caf::actor_config& config, relay_context& context, io_unit& unit, const char* role,

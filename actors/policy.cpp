@@ -97,12 +97,15 @@ private:
         continue;
       auto wanted = one.key_type == config::dkim_key_type::rsa ? dkim::key_type::rsa : dkim::key_type::ed25519;
       if (key->type() != wanted) {
-        report_.errors.push_back({HEDWIG_E_CONFIG, "the key is of the other type: change server.dkim.key_type",
-                                  one.private_key, 0});
+        report_.errors.push_back(
+            {HEDWIG_E_CONFIG, "the key is of the other type: change server.dkim.key_type", one.private_key, 0});
         continue;
       }
-      dkim::signer_settings made{
-          .domain = one.domain, .selector = one.selector, .key = std::move(*key), .applies_to = one.domains, .fields = one.headers};
+      dkim::signer_settings made{.domain = one.domain,
+                                 .selector = one.selector,
+                                 .key = std::move(*key),
+                                 .applies_to = one.domains,
+                                 .fields = one.headers};
       made.expiry = one.expire_after ? std::chrono::duration_cast<std::chrono::seconds>(*one.expire_after)
                                      : std::chrono::seconds{0};
       all.push_back(std::move(made));

@@ -28,11 +28,11 @@ struct relay_policy {
   queue::route_table routes;
   queue::retry_policy retry;
   dkim::signer signer;
-  std::vector<listener_policy> listeners; ///< in the order of settings.server.listeners
+  std::vector<listener_policy> listeners;                      ///< in the order of settings.server.listeners
   std::shared_ptr<const net::tls_context> client_tls;          ///< encrypts with whoever answers
   std::shared_ptr<const net::tls_context> client_tls_verified; ///< and checks the name
-  bool allow_private_mx = false; ///< of hosts found by MX; true in a lab even where the settings do not say so
-  std::vector<std::string> own_names;                          ///< host names that are us, lower case
+  bool allow_private_mx = false;      ///< of hosts found by MX; true in a lab even where the settings do not say so
+  std::vector<std::string> own_names; ///< host names that are us, lower case
 };
 
 /// Everything that can be wrong beyond the configuration file: keys and certificates that do not load.

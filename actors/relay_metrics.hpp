@@ -79,17 +79,15 @@ public:
   }
   /// Replies to clients. Cheap.
   [[nodiscard]] telemetry::counter& replies(unsigned code) {
-    return replies_.at(code, [&]() -> telemetry::counter& {
-      return all_.counter("hedwig_smtp_replies_total", std::to_string(code));
-    });
+    return replies_.at(
+        code, [&]() -> telemetry::counter& { return all_.counter("hedwig_smtp_replies_total", std::to_string(code)); });
   }
   /// `filter`: its place in the chain; `verdict`: a number for the word. Cheap.
   [[nodiscard]] telemetry::counter& verdicts(std::size_t filter, std::string_view name, std::size_t verdict,
                                              std::string_view word) {
     auto place = verdict < verdicts_max ? filter * verdicts_max + verdict : verdict_table_size;
-    return verdicts_.at(place, [&]() -> telemetry::counter& {
-      return all_.counter("hedwig_filter_verdicts_total", name, word);
-    });
+    return verdicts_.at(
+        place, [&]() -> telemetry::counter& { return all_.counter("hedwig_filter_verdicts_total", name, word); });
   }
   [[nodiscard]] telemetry::counter& lookups(std::string_view type, std::string_view outcome) {
     return all_.counter("hedwig_dns_lookups_total", type, outcome);

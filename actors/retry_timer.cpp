@@ -9,8 +9,8 @@ namespace hedwig {
 
 namespace {
 
-/// The store is looked at this often in any case: for what the window had no room for, for what an earlier run left, and
-/// because due times are wall-clock time, which may jump.
+/// The store is looked at this often in any case: for what the window had no room for, for what an earlier run left,
+/// and because due times are wall-clock time, which may jump.
 constexpr auto look_interval = std::chrono::seconds{15};
 /// After the store failed to answer.
 constexpr auto pause_after_failure = std::chrono::seconds{5};
@@ -36,8 +36,7 @@ caf::behavior retry_timer::make_behavior() {
             asking_ = false; // the one who was asked may be gone
             ask();
           },
-          [this](const due_at& hint) { on_due(hint.when); },
-          [this](const claimed& found) { on_claimed(found); },
+          [this](const due_at& hint) { on_due(hint.when); }, [this](const claimed& found) { on_claimed(found); },
           [this](const tick& now) { on_tick(now.generation); }};
 }
 

@@ -8,8 +8,8 @@
 
 namespace hedwig {
 
-/// Wakes what is due: asks the spooler to claim due messages and give them out, and sleeps until the next one. Holds the due times of a window, not the queue: what does not fit is found by looking in the store now and
-/// then.
+/// Wakes what is due: asks the spooler to claim due messages and give them out, and sleeps until the next one. Holds
+/// the due times of a window, not the queue: what does not fit is found by looking in the store now and then.
 class retry_timer final : public observed_actor {
 public:
   retry_timer(caf::actor_config& config, relay_context& context, const actor_place& place)
@@ -26,7 +26,7 @@ private:
   void sleep();
 
   std::shared_ptr<const wiring> handles_;
-  std::set<wall_time> window_; ///< times at which something is due; at most queue.retry_window
+  std::set<wall_time> window_;   ///< times at which something is due; at most queue.retry_window
   std::uint64_t generation_ = 0; ///< CAF's delayed messages cannot be cancelled: an old one is told by its number
   bool asking_ = false;
 };

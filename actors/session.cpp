@@ -88,7 +88,7 @@ void session::end() {
   handles_.reset();
 }
 
-// ---- the stream ------------------------------------------------------------------------------------------------------
+// ---- the stream
 
 std::size_t session::on_data(std::string_view data) {
   std::size_t consumed = 0;
@@ -125,7 +125,7 @@ void session::on_closed(std::optional<error> reason) {
   });
 }
 
-// ---- the dialogue ----------------------------------------------------------------------------------------------------
+// ---- the dialogue
 
 std::size_t session::advance(std::string_view data) {
   std::size_t consumed = 0;
@@ -304,7 +304,7 @@ bool session::apply(const std::optional<plugin::verdict>& verdict) {
   return true;
 }
 
-// ---- policy ----------------------------------------------------------------------------------------------------------
+// ---- policy
 
 bool session::may_send_as(const mail::address& reverse_path) const {
   if (senders_.empty() || reverse_path.empty())
@@ -324,7 +324,7 @@ bool session::may_relay_to(const mail::address& forward_path) const {
                              [&](auto& pattern) { return config::domain_matches(pattern, domain); });
 }
 
-// ---- the message -----------------------------------------------------------------------------------------------------
+// ---- the message
 
 std::expected<queue::message, mail::header_fault> session::make_message(smtp::ask::take_message& taken) {
   auto& server = policy_->settings.server;
@@ -348,7 +348,8 @@ std::expected<queue::message, mail::header_fault> session::make_message(smtp::as
                                .when = now};
   if (envelope.recipients.size() == 1)
     received.recipient = envelope.recipients.front().forward_path.text();
-  auto prepared = mail::prepare_header(taken.body, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
+  auto prepared = mail::prepare_header(
+      taken.body, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
   if (!prepared)
     return std::unexpected{prepared.error()};
 
@@ -360,7 +361,7 @@ std::expected<queue::message, mail::header_fault> session::make_message(smtp::as
     made.envelope.recipients.push_back({std::move(address), {}, 0});
   }
   made.envelope.body = envelope.parameters.body == smtp::body_type::eight_bit ? queue::body_type::eight_bit_mime
-                                                                               : queue::body_type::seven_bit;
+                                                                              : queue::body_type::seven_bit;
   made.envelope.smtputf8 = envelope.parameters.smtputf8;
   made.received = {.time = now,
                    .peer_address = protocol_->facts().peer_ip,
@@ -407,7 +408,8 @@ void session::settle_message(const plugin::verdict& verdict) {
 
 void session::store(queue::message_ptr message, bool quarantine) {
   committing_ = message;
-  send(handles_->spooler, store_message{std::move(message), quarantine, caf::actor_cast<caf::actor>(this), ++token_, {}});
+  send(handles_->spooler,
+       store_message{std::move(message), quarantine, caf::actor_cast<caf::actor>(this), ++token_, {}});
 }
 
 void session::refuse_message(const smtp::reply& why) {
@@ -492,11 +494,12 @@ void session::on_plugin_answers(plugin_answers& answers) {
   go_on();
 }
 
-// ---- limits ----------------------------------------------------------------------------------------------------------
+// ---- limits
 
 void session::account_memory() {
   auto& total = relay().memory.receiving;
-  std::uint64_t now = protocol_->body_octets_held() + (committing_ ? (*committing_)->size : 0) + (in_hand_ ? in_hand_->size : 0);
+  std::uint64_t now =
+      protocol_->body_octets_held() + (committing_ ? (*committing_)->size : 0) + (in_hand_ ? in_hand_->size : 0);
   if (now > held_)
     total.fetch_add(now - held_, std::memory_order_relaxed);
   else

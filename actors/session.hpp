@@ -95,11 +95,11 @@ private:
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
-  std::vector<std::string> senders_;            // allowed to the authenticated user; empty: any
-  std::optional<queue::message> in_hand_;       // a message that filters look at
+  std::vector<std::string> senders_;             // allowed to the authenticated user; empty: any
+  std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has
-  std::uint64_t token_ = 0; // of the answer that is awaited
-  std::uint64_t held_ = 0;  // bytes this session stands for in the memory ledger
+  std::uint64_t token_ = 0;                      // of the answer that is awaited
+  std::uint64_t held_ = 0;                       // bytes this session stands for in the memory ledger
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
   bool handshaking_ = false;

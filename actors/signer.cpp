@@ -37,8 +37,9 @@ void signer::sign(sign_work& work) {
   if (fields) {
     signature = slice::copy_of(*fields);
     count_signatures(*fields);
-    telemetry::log(level::debug, component::signer, {"message.signed", "signed with DKIM"},
-                   {{"id", message.id.text()}, {"signer", message.from_domains.empty() ? "" : message.from_domains[0]}});
+    telemetry::log(
+        level::debug, component::signer, {"message.signed", "signed with DKIM"},
+        {{"id", message.id.text()}, {"signer", message.from_domains.empty() ? "" : message.from_domains[0]}});
   } else {
     // A message that cannot be signed (no From, a header beyond the limits) is still mail: it goes unsigned.
     relay().counts.signatures("none", "failed").add();

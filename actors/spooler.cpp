@@ -34,7 +34,8 @@ constexpr auto stock_interval = std::chrono::seconds{5};
 struct look_at_stock {};
 
 std::uint64_t whole_seconds(wall_time from, wall_time to) {
-  return to > from ? static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(to - from).count()) : 0;
+  return to > from ? static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(to - from).count())
+                   : 0;
 }
 
 hedwig_state_stats stats_of(const plugin::storage_statistics& from, std::size_t state) {
@@ -120,7 +121,9 @@ void spooler::show_stock(const plugin::storage_statistics& found) {
   auto& counts = relay().counts;
   auto now = relay().time.wall();
   // The store knows nothing of who is in delivery, and counted a moment ago: never below zero.
-  auto without = [](std::uint64_t all, std::uint64_t some) { return static_cast<std::int64_t>(all - std::min(all, some)); };
+  auto without = [](std::uint64_t all, std::uint64_t some) {
+    return static_cast<std::int64_t>(all - std::min(all, some));
+  };
   std::uint64_t queued = 0;
   std::uint64_t deferred = 0;
   for (auto& [id, of] : active_) {
@@ -133,7 +136,9 @@ void spooler::show_stock(const plugin::storage_statistics& found) {
   counts.in_flight.set(without(active_.size(), waiting_room_.size()));
   auto age = [&](std::size_t state) {
     auto one = stats_of(found, state);
-    return one.messages == 0 ? 0 : static_cast<std::int64_t>(whole_seconds(wall_time{std::chrono::nanoseconds{one.oldest_due}}, now));
+    return one.messages == 0
+               ? 0
+               : static_cast<std::int64_t>(whole_seconds(wall_time{std::chrono::nanoseconds{one.oldest_due}}, now));
   };
   counts.oldest_ready.set(age(HEDWIG_STATE_QUEUED));
   counts.oldest_deferred.set(age(HEDWIG_STATE_DEFERRED));
@@ -195,7 +200,7 @@ spooler::entry* spooler::find(const message_id& id) {
   return found == active_.end() ? nullptr : &found->second;
 }
 
-// ---- accepting -------------------------------------------------------------------------------------------------------
+// ---- accepting
 
 bool spooler::has_room(std::uint64_t bytes) const {
   auto policy = relay().policy();
@@ -306,7 +311,7 @@ void spooler::drop_outbound(entry& of) {
   apply(of, outcomes);
 }
 
-// ---- handing out what is due -----------------------------------------------------------------------------------------
+// ---- handing out what is due
 
 void spooler::on_claim_due(const claim_due& question) {
   auto policy = relay().policy();
@@ -431,7 +436,7 @@ void spooler::on_load_body(const load_body& question) {
                }));
 }
 
-// ---- outcomes --------------------------------------------------------------------------------------------------------
+// ---- outcomes
 
 void spooler::on_outcome(const attempt_outcome& ended) {
   auto* of = find(ended.id);
@@ -458,7 +463,8 @@ void spooler::apply(entry& to, std::span<const queue::outcome> outcomes) {
   for (auto& one : outcomes)
     if (one.kind == outcome_kind::returned && one.recipient < to.state.recipients.size())
       to.state.recipients[one.recipient].due =
-          now + return_delay + std::chrono::duration_cast<std::chrono::nanoseconds>(return_delay * relay().next_share());
+          now + return_delay +
+          std::chrono::duration_cast<std::chrono::nanoseconds>(return_delay * relay().next_share());
   if (std::ranges::any_of(outcomes, [](auto& one) { return one.kind == outcome_kind::returned; }) &&
       made.step == queue::next_step::defer)
     made = queue::assess(to.state, now, policy->retry);
@@ -484,20 +490,24 @@ void spooler::log_outcomes(const entry& of, std::span<const queue::outcome> outc
     auto& address = message.envelope.recipients[one.recipient].address;
     if (!drop)
       attempts_.add(counts, queue::domain_of(address),
-                    delivered ? attempt_result::success : bounced ? attempt_result::failure : attempt_result::deferred);
-    auto reply = std::to_string(one.reply.code) + (one.reply.status.empty() ? "" : " " + one.reply.status) + " " + one.reply.text;
+                    delivered ? attempt_result::success
+                    : bounced ? attempt_result::failure
+                              : attempt_result::deferred);
+    auto reply = std::to_string(one.reply.code) + (one.reply.status.empty() ? "" : " " + one.reply.status) + " " +
+                 one.reply.text;
     auto id = message.id.text();
-    telemetry::log_delivery({.job_id = id,
-                             .from_email = message.envelope.reverse_path,
-                             .recipient = address,
-                             .subject = message.subject,
-                             .status = status,
-                             .smtp_response = one.reply.code == 0 ? std::string_view{one.reply.text} : std::string_view{reply},
-                             .dest_ip = one.remote,
-                             .queued_at = of.state.first_queued,
-                             .logged_at = now,
-                             .delay = std::chrono::duration_cast<std::chrono::milliseconds>(now - of.state.first_queued),
-                             .attempt = state.attempts});
+    telemetry::log_delivery(
+        {.job_id = id,
+         .from_email = message.envelope.reverse_path,
+         .recipient = address,
+         .subject = message.subject,
+         .status = status,
+         .smtp_response = one.reply.code == 0 ? std::string_view{one.reply.text} : std::string_view{reply},
+         .dest_ip = one.remote,
+         .queued_at = of.state.first_queued,
+         .logged_at = now,
+         .delay = std::chrono::duration_cast<std::chrono::milliseconds>(now - of.state.first_queued),
+         .attempt = state.attempts});
   }
 }
 
@@ -582,7 +592,7 @@ void spooler::reported(const message_id& about, bool durable) {
   settle(*of, queue::assess(of->state, relay().time.wall(), policy->retry));
 }
 
-// ---- writing back ----------------------------------------------------------------------------------------------------
+// ---- writing back
 
 void spooler::write(entry& of, change what) {
   of.next = what;
@@ -695,7 +705,7 @@ void spooler::on_resume() {
     send(handles_->retry_timer, due_at{relay().time.wall()});
 }
 
-// ---- retention -------------------------------------------------------------------------------------------------------
+// ---- retention
 
 void spooler::sweep() {
   auto policy = relay().policy();
@@ -715,7 +725,8 @@ void spooler::remove_expired() {
                    return;
                  auto& old = plugin::as<plugin::storage_listing>(*answer).entries;
                  for (auto& one : old)
-                   store_->remove({.id = one.id, .hint = one.hint, .revision = one.revision, .ride = true}, then([](auto&) {}));
+                   store_->remove({.id = one.id, .hint = one.hint, .revision = one.revision, .ride = true},
+                                  then([](auto&) {}));
                  telemetry::log(level::info, component::spooler,
                                 {"queue.cleaned", "bounced messages beyond storage.cleanup.bounced_retention removed"},
                                 {{"messages", old.size()}});

@@ -36,16 +36,16 @@ private:
     queue::record state;
     hedwig_storage_hint hint{};
     std::uint64_t revision = 0;
-    steady_time began{};         ///< of this activity
+    steady_time began{};                         ///< of this activity
     std::uint32_t kept_as = HEDWIG_STATE_QUEUED; ///< its state in the store
-    bool counted = false;        ///< the end of its attempt is
-    bool writing = false;        ///< a change is with the store
-    std::optional<change> next;  ///< the latest one that waits for it: outcomes meanwhile are merged into one
-    bool reporting = false;      ///< the bouncer makes a notification about it
-    bool changed = false;        ///< the record differs from what the store has
+    bool counted = false;                        ///< the end of its attempt is
+    bool writing = false;                        ///< a change is with the store
+    std::optional<change> next;          ///< the latest one that waits for it: outcomes meanwhile are merged into one
+    bool reporting = false;              ///< the bouncer makes a notification about it
+    bool changed = false;                ///< the record differs from what the store has
     std::vector<std::uint32_t> reported; ///< by the notification under way
     std::vector<std::uint32_t> warned;
-    bool hold_wanted = false;    ///< by an operator, once the attempt ends
+    bool hold_wanted = false; ///< by an operator, once the attempt ends
     bool delete_wanted = false;
     bool bounce_wanted = false;
     std::uint64_t counted_bytes = 0; ///< of its body, once it is out for delivery
@@ -114,7 +114,8 @@ private:
   void change_stored(plugin::storage_entry& found, const console_request& request);
   void delete_stored(const plugin::storage_entry& found, const console_request& request);
   void move_stored(const plugin::storage_entry& found, const console_request& request);
-  void moved_stored(const console_request& request, const message_id& id, bounce_plan plan, result<plugin::outcome>& answer);
+  void moved_stored(const console_request& request, const message_id& id, bounce_plan plan,
+                    result<plugin::outcome>& answer);
   void end_console_work(const message_id& id, std::uint64_t written);
   [[nodiscard]] const char* when_tried() const;
 
@@ -125,8 +126,8 @@ private:
   std::uint64_t last_tag_ = 0;
   ledger active_;
   std::uint64_t active_bytes_ = 0;
-  std::size_t reserved_ = 0; ///< messages on their way into the ledger
-  bool starved_ = false;     ///< something due was left in the store for lack of room
+  std::size_t reserved_ = 0;         ///< messages on their way into the ledger
+  bool starved_ = false;             ///< something due was left in the store for lack of room
   std::vector<delivery_work> fresh_; ///< gathered while the answers of one group are handled
   /// A message in the store that the console looks at or changes: a store has one request a message at a time.
   struct console_work {
@@ -135,7 +136,7 @@ private:
   };
   std::unordered_map<message_id, console_work> console_works_;
   attempt_counters attempts_;
-  bool stock_asked_ = false; ///< the store has not said yet what it holds
+  bool stock_asked_ = false;            ///< the store has not said yet what it holds
   std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
 };
 

@@ -112,7 +112,7 @@ void spooler::console_list(const console_request& request) {
                }));
 }
 
-// ---- one message -----------------------------------------------------------------------------------------------------
+// ---- one message
 
 void spooler::console_one(const console_request& request) {
   auto id = message_id::parse(request.argument);
@@ -133,16 +133,16 @@ void spooler::console_one(const console_request& request) {
     return;
   }
   store_->stat(*id, {}, then([this, request, id = *id](auto& answer) {
-                 if (!answer) {
-                   answer_failure(request, answer.error());
-                   end_console_work(id, 0);
-                 } else if (auto& found = plugin::as<plugin::storage_entry>(*answer); request.verb == "queue.show") {
-                   answer_shown(request, {std::move(found), {}, {}});
-                   end_console_work(id, 0);
-                 } else {
-                   change_stored(found, request);
-                 }
-               }));
+    if (!answer) {
+      answer_failure(request, answer.error());
+      end_console_work(id, 0);
+    } else if (auto& found = plugin::as<plugin::storage_entry>(*answer); request.verb == "queue.show") {
+      answer_shown(request, {std::move(found), {}, {}});
+      end_console_work(id, 0);
+    } else {
+      change_stored(found, request);
+    }
+  }));
 }
 
 /// `written`: the revision from which on a claim is of our making; 0 when nothing was written.
@@ -164,7 +164,7 @@ void spooler::end_console_work(const message_id& id, std::uint64_t written) {
 
 const char* spooler::when_tried() const { return relay().paused ? "once deliveries are resumed" : "now"; }
 
-// ---- changing an active one ------------------------------------------------------------------------------------------
+// ---- changing an active one
 
 void spooler::change_active(entry& of, const console_request& request) {
   auto now = relay().time.wall();
@@ -195,7 +195,7 @@ void spooler::change_active(entry& of, const console_request& request) {
     settle(of, queue::assess(of.state, now, relay().policy()->retry));
 }
 
-// ---- changing a stored one -------------------------------------------------------------------------------------------
+// ---- changing a stored one
 
 void spooler::change_stored(plugin::storage_entry& found, const console_request& request) {
   if (auto why = console::refusal(request.verb, found.state); !why.empty()) {

@@ -50,13 +50,12 @@ caf::behavior supervisor::make_behavior() {
   set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   start_all();
   return {[this](const listener_open& which) { on_listening(which.index); },
-          [this](const restart_now& what) { restart(what.child); },
-          [this](drain) { on_drain(); },
+          [this](const restart_now& what) { restart(what.child); }, [this](drain) { on_drain(); },
           [this](look_now) { look_whether_drained(); },
           [this](const console_request& request) { on_console(request); }};
 }
 
-// ---- starting --------------------------------------------------------------------------------------------------------
+// ---- starting
 
 void supervisor::start_all() {
   auto policy = relay().policy();
@@ -159,15 +158,17 @@ void supervisor::on_listening(std::size_t) {
   }
 }
 
-// ---- failures --------------------------------------------------------------------------------------------------------
+// ---- failures
 
 const char* supervisor::name_of(role what) noexcept {
-  constexpr const char* names[] = {"spooler", "dispatcher", "signer", "authenticator", "bouncer", "retry-timer", "listener"};
+  constexpr const char* names[] = {"spooler", "dispatcher",  "signer",  "authenticator",
+                                   "bouncer", "retry-timer", "listener"};
   return names[static_cast<std::size_t>(what)];
 }
 
 void supervisor::on_down(const caf::down_msg& down) {
-  auto failed = std::ranges::find_if(children_, [&](auto& one) { return one.actor && one.actor->address() == down.source; });
+  auto failed =
+      std::ranges::find_if(children_, [&](auto& one) { return one.actor && one.actor->address() == down.source; });
   if (failed == children_.end())
     return;
   if (failed->what == role::spooler) { // while draining, too: nothing would end any more
@@ -182,7 +183,8 @@ void supervisor::on_down(const caf::down_msg& down) {
   }
   if (relay().time.steady() - failed->born > restart_forgotten)
     failed->failures = 0;
-  auto pause = std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failed->failures, 12u)), restart_pause_max);
+  auto pause = std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failed->failures, 12u)),
+                                                   restart_pause_max);
   ++failed->failures;
   ++failed->restarts;
   auto name = name_of(failed->what);
@@ -205,7 +207,7 @@ void supervisor::restart(std::size_t number) {
     send(handles_->spooler, attempts_lost{});
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end
 
 void supervisor::on_drain() {
   if (std::exchange(draining_, true))

@@ -14,9 +14,9 @@ namespace hedwig {
 
 /// What the program (or the simulation) wants to hear from the supervisor. Called on a scheduler thread.
 struct supervisor_events {
-  std::function<void()> started;                       ///< every listener listens
-  std::function<void(const std::string& why)> failed;  ///< the relay cannot go on: the process has to end
-  std::function<void()> drained;                       ///< after drain: nothing is under way any more
+  std::function<void()> started;                      ///< every listener listens
+  std::function<void(const std::string& why)> failed; ///< the relay cannot go on: the process has to end
+  std::function<void()> drained;                      ///< after drain: nothing is under way any more
 };
 
 /// Listening sockets that systemd handed over, by listener index.

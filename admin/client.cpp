@@ -29,7 +29,8 @@ std::string why_not_connected(const std::string& path, int fault) {
   auto at = escaped(path);
   switch (fault) {
   case ENOENT:
-    return "no socket at " + at + ": is the relay running, and is this its admin.socket? (--socket, HEDWIG_ADMIN_SOCKET)";
+    return "no socket at " + at +
+           ": is the relay running, and is this its admin.socket? (--socket, HEDWIG_ADMIN_SOCKET)";
   case EACCES:
   case EPERM:
     return "no permission for " + at + ": run as root, as the relay's user, or as a member of the socket's group";
@@ -82,7 +83,8 @@ std::expected<api_reply, std::string> talk(Poco::Net::HTTPClientSession& session
 
 } // namespace
 
-std::expected<api_reply, std::string> ask(const api_place& place, const std::string& method, const std::string& target) {
+std::expected<api_reply, std::string> ask(const api_place& place, const std::string& method,
+                                          const std::string& target) {
   try {
     if (!place.host.empty()) {
       Poco::Net::HTTPClientSession session{place.host, place.port};

@@ -141,9 +141,11 @@ private:
       made_.filter = words_.size() == 2 ? words_[1] : "";
       return {};
     }
-    constexpr std::array<std::pair<std::string_view, command>, 5> simple{
-        {{"status", command::status}, {"actors", command::actors}, {"pause", command::pause}, {"resume", command::resume},
-         {"help", command::help}}};
+    constexpr std::array<std::pair<std::string_view, command>, 5> simple{{{"status", command::status},
+                                                                          {"actors", command::actors},
+                                                                          {"pause", command::pause},
+                                                                          {"resume", command::resume},
+                                                                          {"help", command::help}}};
     auto known = std::ranges::find(simple, first, &std::pair<std::string_view, command>::first);
     if (known == simple.end() && first != "log-level")
       return "no such command " + escaped(first);
@@ -188,7 +190,8 @@ private:
 
 } // namespace
 
-std::expected<command_line, std::string> parse(const std::vector<std::string_view>& arguments, std::string_view socket) {
+std::expected<command_line, std::string> parse(const std::vector<std::string_view>& arguments,
+                                               std::string_view socket) {
   return reader{arguments, socket}.read();
 }
 

@@ -11,7 +11,18 @@
 
 namespace hedwig::admin {
 
-enum class command : std::uint8_t { help, version, status, actors, queue_list, queue_show, queue_change, log_level, pause, resume };
+enum class command : std::uint8_t {
+  help,
+  version,
+  status,
+  actors,
+  queue_list,
+  queue_show,
+  queue_change,
+  log_level,
+  pause,
+  resume
+};
 
 inline constexpr std::string_view default_socket = "/run/hedwig/admin.sock";
 /// Messages of one page of `queue list`; the API's most.
@@ -22,13 +33,13 @@ struct command_line {
   command what = command::help;
   api_place place;
   bool json = false;
-  bool all = false;              ///< actors: nothing summed up; queue list: every page
-  std::string verb;              ///< of queue_change: "retry", "hold", "release", "bounce", "delete"
-  std::vector<std::string> ids;  ///< "-": one a line from standard input
-  std::string state;             ///< of queue list; empty: all but bounced
+  bool all = false;             ///< actors: nothing summed up; queue list: every page
+  std::string verb;             ///< of queue_change: "retry", "hold", "release", "bounce", "delete"
+  std::vector<std::string> ids; ///< "-": one a line from standard input
+  std::string state;            ///< of queue list; empty: all but bounced
   std::string cursor;
-  std::uint32_t limit = 0;       ///< 0: the API's own
-  std::string filter;            ///< of log-level; empty: only ask
+  std::uint32_t limit = 0; ///< 0: the API's own
+  std::string filter;      ///< of log-level; empty: only ask
 };
 
 /// Reads argv without the program's name. `socket`: the value of HEDWIG_ADMIN_SOCKET, may be empty. The error says what

@@ -66,7 +66,8 @@ public:
     case command::pause:
     case command::resume:
       return one("POST", wanted_.what == command::pause ? "/v1/pause" : "/v1/resume", [](auto& answer) {
-        return answer.optValue("paused", false) ? "deliveries are paused: mail is taken and kept\n" : "deliveries go on\n";
+        return answer.optValue("paused", false) ? "deliveries are paused: mail is taken and kept\n"
+                                                : "deliveries go on\n";
       });
     }
     return 2;
@@ -78,7 +79,8 @@ private:
   }
 
   /// The answer, shown already; nothing when it was a refusal or none, which is told already.
-  std::optional<Object> request(const char* method, const std::string& target, const renderer& show, const std::string& about) {
+  std::optional<Object> request(const char* method, const std::string& target, const renderer& show,
+                                const std::string& about) {
     auto reply = ask(wanted_.place, method, target);
     if (!reply) {
       unreachable_ = true;
@@ -94,7 +96,8 @@ private:
       out_.flush();
       return answer;
     }
-    auto why = answer ? escaped(answer->optValue("error", std::string{})) : "what answers there is not Hedwig's admin API";
+    auto why =
+        answer ? escaped(answer->optValue("error", std::string{})) : "what answers there is not Hedwig's admin API";
     complain((about.empty() ? "" : escaped(about) + ": ") + why +
              (reply->status == 503 ? " (the relay cannot do it now; try again)" : ""));
     return std::nullopt;
@@ -107,7 +110,8 @@ private:
     auto limit = wanted_.limit > 0 ? wanted_.limit : wanted_.all ? page_max : 0;
     bool none = true;
     for (;;) {
-      auto target = std::string{"/v1/queue?state="} + wanted_.state + (limit > 0 ? "&limit=" + std::to_string(limit) : "") +
+      auto target = std::string{"/v1/queue?state="} + wanted_.state +
+                    (limit > 0 ? "&limit=" + std::to_string(limit) : "") +
                     (cursor.empty() ? "" : "&cursor=" + encoded(cursor));
       auto answer = request("GET", target, [](auto& page) { return render_list(page, now()); }, {});
       if (!answer)
@@ -149,9 +153,12 @@ private:
   bool message(const std::string& id) {
     auto target = "/v1/queue/" + encoded(id);
     if (wanted_.what == command::queue_change)
-      return one("POST", target + "/" + wanted_.verb, [this](auto& answer) { return render_change(answer, wanted_.verb); }, id) == 0;
+      return one(
+                 "POST", target + "/" + wanted_.verb,
+                 [this](auto& answer) { return render_change(answer, wanted_.verb); }, id) == 0;
     auto before = std::exchange(shown_, true) && !wanted_.json ? "\n" : "";
-    return one("GET", target, [&](auto& answer) { return before + render_message(answer, now()); }, id) == 0;
+    return one(
+               "GET", target, [&](auto& answer) { return before + render_message(answer, now()); }, id) == 0;
   }
 
   const command_line& wanted_;

@@ -119,30 +119,34 @@ std::string render_status(const Object& answer) {
   auto memory = inner(answer, "memory");
   auto store = inner(answer, "store");
   auto uptime = static_cast<std::int64_t>(number(answer, "uptime_seconds"));
-  lines.add("hedwig", fmt::format("{}, process {}, up {}", text(answer, "version"), number(answer, "pid"), span_text(uptime)));
-  lines.add("state", !yes(answer, "ready") ? "NOT READY: " + text(answer, "why_not_ready")
+  lines.add("hedwig",
+            fmt::format("{}, process {}, up {}", text(answer, "version"), number(answer, "pid"), span_text(uptime)));
+  lines.add("state", !yes(answer, "ready")   ? "NOT READY: " + text(answer, "why_not_ready")
                      : yes(answer, "paused") ? "ready, deliveries PAUSED"
                                              : "ready");
   lines.add("sessions", fmt::format("{} of {}", number(answer, "sessions"), number(answer, "sessions_limit")));
   for_each(answer, "listeners", [&](const Object& one) {
     lines.add("", fmt::format("{} {}: {}", text(one, "listener"), text(one, "state"), number(one, "sessions")));
   });
-  lines.add("deliveries", fmt::format("{} to {}, {} resting", plural(number(answer, "deliveries"), "connection", "connections"),
-                                      plural(number(answer, "destinations"), "destination", "destinations"),
-                                      number(answer, "destinations_resting")));
+  lines.add("deliveries",
+            fmt::format("{} to {}, {} resting", plural(number(answer, "deliveries"), "connection", "connections"),
+                        plural(number(answer, "destinations"), "destination", "destinations"),
+                        number(answer, "destinations_resting")));
   lines.add("queue", fmt::format("{}, {} active", plural(number(answer, "queue_depth"), "message", "messages"),
                                  number(answer, "active_messages")));
   lines.add("since start", fmt::format("{} received; recipients: {} delivered, {} deferred, {} bounced, {} unknown",
                                        plural(number(answer, "received"), "message", "messages"),
                                        number(answer, "delivered_recipients"), number(answer, "deferred_recipients"),
                                        number(answer, "bounced_recipients"), number(answer, "unknown_outcomes")));
-  lines.add("memory", fmt::format("{} resident; receiving {}; delivering {}", bytes_text(number(memory, "resident_bytes")),
-                                  of_limit(number(memory, "receiving_bytes"), number(memory, "receiving_limit")),
-                                  of_limit(number(memory, "active_bytes"), number(memory, "active_limit"))));
-  lines.add("store", fmt::format("{}: {}; {} in flight, {} waiting, {} errors", text(store, "name"), text(store, "health"),
-                                 number(store, "in_flight"), number(store, "waiting"), number(store, "errors")));
-  lines.add("", fmt::format("{:.1f} writes a commit; {} from final dot to 250, in the mean", real(store, "mean_group_size"),
-                            seconds_text(real(store, "mean_accept_seconds"))));
+  lines.add("memory",
+            fmt::format("{} resident; receiving {}; delivering {}", bytes_text(number(memory, "resident_bytes")),
+                        of_limit(number(memory, "receiving_bytes"), number(memory, "receiving_limit")),
+                        of_limit(number(memory, "active_bytes"), number(memory, "active_limit"))));
+  lines.add("store",
+            fmt::format("{}: {}; {} in flight, {} waiting, {} errors", text(store, "name"), text(store, "health"),
+                        number(store, "in_flight"), number(store, "waiting"), number(store, "errors")));
+  lines.add("", fmt::format("{:.1f} writes a commit; {} from final dot to 250, in the mean",
+                            real(store, "mean_group_size"), seconds_text(real(store, "mean_accept_seconds"))));
   return std::move(lines).text();
 }
 
@@ -194,8 +198,8 @@ std::string render_message(const Object& answer, time_point now) {
   lines.add("subject", text(answer, "subject"));
   lines.add("size", bytes_text(number(answer, "size")));
   lines.add("came from", from.empty() ? "the relay itself"
-                                      : fmt::format("{} ({}) by {} at {}", from, text(answer, "helo"), text(answer, "protocol"),
-                                                    text(answer, "listener")));
+                                      : fmt::format("{} ({}) by {} at {}", from, text(answer, "helo"),
+                                                    text(answer, "protocol"), text(answer, "listener")));
   lines.add("user", text(answer, "user"));
   lines.add("last error", text(answer, "last_error"));
   table rows{{{.title = "RECIPIENT", .width_max = 0},

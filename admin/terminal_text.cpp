@@ -21,7 +21,10 @@ code_point front_of(std::string_view text) noexcept {
   auto lead = at(0);
   if (lead < 0x80)
     return {lead, 1};
-  std::size_t size = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+  std::size_t size = lead >= 0xC2 && lead <= 0xDF   ? 2
+                     : lead >= 0xE0 && lead <= 0xEF ? 3
+                     : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                    : 0;
   char32_t value = size == 2 ? lead & 0x1FU : size == 3 ? lead & 0x0FU : lead & 0x07U;
   for (std::size_t i = 1; i < size; ++i) {
     if ((at(i) & 0xC0U) != 0x80U)
@@ -44,13 +47,15 @@ bool is_in(const std::array<range, Count>& ranges, char32_t c) noexcept {
 }
 
 /// Controls, what is invisible, what turns the direction of writing, what ends a line, and noncharacters.
-constexpr std::array unprintable{range{0x00, 0x1F},     range{0x7F, 0x9F},     range{0xAD, 0xAD},     range{0x61C, 0x61C},
-                                 range{0x180E, 0x180E}, range{0x200B, 0x200F}, range{0x2028, 0x202E}, range{0x2060, 0x206F},
-                                 range{0xFEFF, 0xFEFF}, range{0xFFF0, 0xFFFB}, range{0xFFFE, 0xFFFF}, range{0xE0000, 0xE0FFF}};
+constexpr std::array unprintable{range{0x00, 0x1F},     range{0x7F, 0x9F},     range{0xAD, 0xAD},
+                                 range{0x61C, 0x61C},   range{0x180E, 0x180E}, range{0x200B, 0x200F},
+                                 range{0x2028, 0x202E}, range{0x2060, 0x206F}, range{0xFEFF, 0xFEFF},
+                                 range{0xFFF0, 0xFFFB}, range{0xFFFE, 0xFFFF}, range{0xE0000, 0xE0FFF}};
 
-constexpr std::array wide{range{0x1100, 0x115F},   range{0x2E80, 0x303E},   range{0x3041, 0xA4CF},  range{0xAC00, 0xD7A3},
-                          range{0xF900, 0xFAFF},   range{0xFE30, 0xFE6F},   range{0xFF00, 0xFF60},  range{0xFFE0, 0xFFE6},
-                          range{0x1F300, 0x1F64F}, range{0x1F900, 0x1F9FF}, range{0x20000, 0x3FFFD}};
+constexpr std::array wide{range{0x1100, 0x115F},   range{0x2E80, 0x303E},  range{0x3041, 0xA4CF},
+                          range{0xAC00, 0xD7A3},   range{0xF900, 0xFAFF},  range{0xFE30, 0xFE6F},
+                          range{0xFF00, 0xFF60},   range{0xFFE0, 0xFFE6},  range{0x1F300, 0x1F64F},
+                          range{0x1F900, 0x1F9FF}, range{0x20000, 0x3FFFD}};
 
 std::size_t columns_of(const code_point& one) noexcept { return is_in(wide, one.value) ? 2 : 1; }
 

@@ -47,10 +47,12 @@ int dkim_generate(const command_line& wanted) {
   auto path = wanted.private_key.empty() ? *selector + "." + *domain + ".pem" : wanted.private_key;
   auto key = dkim::signing_key::generate(*type);
   if (auto written = write_new_file(path, key.private_pem()); !written)
-    return refuse(written.error().text() + (written.error().os_errno == EEXIST ? ": name another file, or move it away" : ""),
+    return refuse(written.error().text() +
+                      (written.error().os_errno == EEXIST ? ": name another file, or move it away" : ""),
                   exit_failed);
-  std::cout << "Private key: " << path << " (mode 0600)\n\nPut this into the configuration:\n\n[[server.dkim]]\ndomain = \""
-            << *domain << "\"\nselector = \"" << *selector << "\"\nprivate_key = \"" << path << "\"\nkey_type = \""
+  std::cout << "Private key: " << path
+            << " (mode 0600)\n\nPut this into the configuration:\n\n[[server.dkim]]\ndomain = \"" << *domain
+            << "\"\nselector = \"" << *selector << "\"\nprivate_key = \"" << path << "\"\nkey_type = \""
             << dkim::to_string_view(*type) << "\"\n\nPublish this record, then reload the relay:\n\n"
             << dkim::dns_record(key, *selector, *domain) << "\n";
   return exit_ok;

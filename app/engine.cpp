@@ -39,7 +39,8 @@ result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events e
   made->context_->paused = made->policy_->settings.outbound.paused;
   made->context_->metrics.gauge("hedwig_build_info", HEDWIG_VERSION).set(1);
   auto now = made->context_->time.wall().time_since_epoch();
-  made->context_->metrics.gauge("hedwig_start_time_seconds").set(std::chrono::duration_cast<std::chrono::seconds>(now).count());
+  made->context_->metrics.gauge("hedwig_start_time_seconds")
+      .set(std::chrono::duration_cast<std::chrono::seconds>(now).count());
   if (auto opened = made->open_resolver(); !opened)
     return std::unexpected{opened.error()};
   if (auto opened = made->open_loops(); !opened)
@@ -111,8 +112,8 @@ void engine::stop_actors() {
   while (system_->registry().running() > 0 && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   if (auto left = system_->registry().running(); left > 0) {
-    telemetry::log(level::error, component::main, {"relay.hard-end", "actors did not end; what was acknowledged is on disk"},
-                   {{"actors", left}});
+    telemetry::log(level::error, component::main,
+                   {"relay.hard-end", "actors did not end; what was acknowledged is on disk"}, {{"actors", left}});
     telemetry::flush_log();
     std::_Exit(1);
   }
@@ -142,7 +143,8 @@ void engine::reload(const std::string& config_path) {
   if (!fresh.ok()) {
     reloads.counter("hedwig_reloads_total", "refused").add();
     telemetry::log(level::error, component::config,
-                   {"config.refused", "the new configuration has errors; the old one stays in force"}, {{"errors", fresh.errors}});
+                   {"config.refused", "the new configuration has errors; the old one stays in force"},
+                   {{"errors", fresh.errors}});
     return;
   }
   auto difference = config::reload_difference(loaded_, *fresh.loaded);
@@ -150,14 +152,16 @@ void engine::reload(const std::string& config_path) {
     telemetry::log(level::warn, component::config, {"config.needs-restart", "this key changed and waits for a restart"},
                    {{"key", key}});
   for (auto& key : difference.applied)
-    telemetry::log(level::info, component::config, {"config.changed", "this key changed and is in force"}, {{"key", key}});
+    telemetry::log(level::info, component::config, {"config.changed", "this key changed and is in force"},
+                   {{"key", key}});
   providers_->reload(fresh.plan);
   if (auto levels = telemetry::level_filter_from_environment(fresh.policy->settings.log.level))
     telemetry::set_levels(*levels);
   context_->replace_policy(std::move(fresh.policy));
   loaded_ = std::move(*fresh.loaded);
   reloads.counter("hedwig_reloads_total", "applied").add();
-  telemetry::log(level::info, component::config, {"config.reloaded", "configuration, keys and certificates read again"});
+  telemetry::log(level::info, component::config,
+                 {"config.reloaded", "configuration, keys and certificates read again"});
 }
 
 } // namespace hedwig::app

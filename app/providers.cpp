@@ -34,7 +34,8 @@ public:
     auto& settings = loaded_.settings;
     plan_storage(settings);
     if (!settings.server.auth.empty())
-      add(plan_.auth, HEDWIG_AUTH, "static", "server.auth", plugin::static_auth_table(settings.server.auth), {.name = "auth.static"});
+      add(plan_.auth, HEDWIG_AUTH, "static", "server.auth", plugin::static_auth_table(settings.server.auth),
+          {.name = "auth.static"});
     for (auto& one : settings.auth)
       add(plan_.auth, HEDWIG_AUTH, one.use, "auth", *one.settings, settings_of("auth.", one));
     if (!settings.domain_rules.empty())
@@ -50,7 +51,10 @@ public:
 
 private:
   static plugin::instance_settings settings_of(const std::string& kind, const config::provider_settings& from) {
-    return {.name = kind + from.name, .call_timeout = from.call_timeout, .workers = from.workers, .max_pending = from.max_pending};
+    return {.name = kind + from.name,
+            .call_timeout = from.call_timeout,
+            .workers = from.workers,
+            .max_pending = from.max_pending};
   }
 
   void plan_storage(const config::settings& settings) {
@@ -62,8 +66,8 @@ private:
         {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout});
   }
 
-  void add(std::vector<planned_provider>& to, const char* interface_id, const std::string& name, const std::string& table,
-           const config::node& written, plugin::instance_settings settings) {
+  void add(std::vector<planned_provider>& to, const char* interface_id, const std::string& name,
+           const std::string& table, const config::node& written, plugin::instance_settings settings) {
     auto provider = catalogue_.find(interface_id, name);
     if (!provider) {
       plan_.errors.push_back({loaded_.path, written.line, written.column, provider.error().text()});

@@ -94,7 +94,8 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
   for (;;) {
     std::optional<std::chrono::nanoseconds> left;
     if (deadline)
-      left = std::max<std::chrono::nanoseconds>(*deadline - std::chrono::steady_clock::now(), std::chrono::nanoseconds{0});
+      left =
+          std::max<std::chrono::nanoseconds>(*deadline - std::chrono::steady_clock::now(), std::chrono::nanoseconds{0});
     auto which = next_signal(set, left);
     {
       std::lock_guard guard{seen.mutex};
@@ -106,8 +107,9 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
         return exit_ok;
     }
     if (which == 0) {
-      telemetry::log(level::warn, component::main,
-                     {"relay.drain-timeout", "process.drain_timeout passed; what is under way is cut off and tried again later"});
+      telemetry::log(
+          level::warn, component::main,
+          {"relay.drain-timeout", "process.drain_timeout passed; what is under way is cut off and tried again later"});
       return exit_ok;
     }
     if (which == SIGHUP) {
@@ -118,7 +120,8 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
         telemetry::flush_log();
         std::_Exit(exit_ok);
       }
-      telemetry::log(level::info, component::main, {"relay.draining", "no new connections; finishing what is under way"});
+      telemetry::log(level::info, component::main,
+                     {"relay.draining", "no new connections; finishing what is under way"});
       deadline = std::chrono::steady_clock::now() + drain_timeout;
       relay.drain();
     }
@@ -128,7 +131,8 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
 } // namespace
 
 int serve(const std::string& config_path) {
-  // Blocked before any thread is made, those of plugins in prepare() too, so that all inherit it and the main thread alone takes them.
+  // Blocked before any thread is made, those of plugins in prepare() too, so that all inherit it and the main thread
+  // alone takes them.
   auto set = handled_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
@@ -146,7 +150,8 @@ int serve(const std::string& config_path) {
     relay->reset();
     telemetry::log(level::info, component::main, {"relay.stopped", "stopped"}, {{"status", status}});
   } else {
-    telemetry::log(level::error, component::main, {"relay.not-started", "could not start"}, {{"error", relay.error().text()}});
+    telemetry::log(level::error, component::main, {"relay.not-started", "could not start"},
+                   {{"error", relay.error().text()}});
   }
   telemetry::stop_log();
   return status;

@@ -55,9 +55,10 @@ inherited_sockets inherited_listeners(const config::settings& settings) {
       matched.emplace(static_cast<std::size_t>(found - listeners.begin()), fd);
       continue;
     }
-    telemetry::log(telemetry::level::warn, telemetry::component::main,
-                   {"activation.unused", "a socket of the service manager fits no listener: give both the same address"},
-                   {{"address", bound ? bound->text() : "unknown"}});
+    telemetry::log(
+        telemetry::level::warn, telemetry::component::main,
+        {"activation.unused", "a socket of the service manager fits no listener: give both the same address"},
+        {{"address", bound ? bound->text() : "unknown"}});
     ::close(fd);
   }
   return matched;

@@ -14,6 +14,9 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(HEDWIG_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/hedwig/plugins)
 
+# 1 names functions and lines in a backtrace and compiles a quarter faster; 3 is for a debugger.
+set(HEDWIG_DEBUG_INFO 1 CACHE STRING "what -g is given in debug builds")
+
 add_library(hedwig_flags INTERFACE)
 target_compile_features(hedwig_flags INTERFACE cxx_std_23)
 target_include_directories(hedwig_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/sdk/include)
@@ -21,7 +24,7 @@ target_compile_definitions(hedwig_flags INTERFACE HEDWIG_VERSION="${PROJECT_VERS
 target_compile_options(hedwig_flags INTERFACE
   # Designated initialisers leave out on purpose what has a default.
   -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
-  $<$<CONFIG:Debug>:-Og> -fno-omit-frame-pointer -fstack-protector-strong)
+  $<$<CONFIG:Debug>:-Og> $<$<CONFIG:Debug>:-g${HEDWIG_DEBUG_INFO}> -fno-omit-frame-pointer -fstack-protector-strong)
 if(HEDWIG_WERROR)
   target_compile_options(hedwig_flags INTERFACE -Werror)
 endif()

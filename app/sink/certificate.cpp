@@ -82,8 +82,8 @@ bool write_pem(const temporary_files& files, X509* certificate, EVP_PKEY* key) {
 
 } // namespace
 
-result<std::shared_ptr<const net::tls_context>> make_tls(const std::string& certificate_file, const std::string& key_file,
-                                                         const std::string& hostname, wall_time now) {
+result<std::shared_ptr<const net::tls_context>>
+make_tls(const std::string& certificate_file, const std::string& key_file, const std::string& hostname, wall_time now) {
   net::tls_server_options options;
   options.certificate_file = certificate_file;
   options.key_file = key_file;

@@ -32,7 +32,9 @@ bool end_of_data::feed(std::string_view& bytes, std::string& out, std::size_t ke
       else
         taken = run(bytes, out, keep_max);
       break;
-    case position::in_line: taken = run(bytes, out, keep_max); break;
+    case position::in_line:
+      taken = run(bytes, out, keep_max);
+      break;
     case position::after_cr:
       if (c == '\n') {
         keep("\r\n", out, keep_max);

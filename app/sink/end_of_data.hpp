@@ -11,8 +11,8 @@ namespace hedwig::sink {
 /// Finds CRLF.CRLF, and only that, in the bytes after 354, and takes the doubled dots away. Bytes may come in any cut.
 class end_of_data {
 public:
-  /// Takes bytes off the front of `bytes`, up to the end of the message; true when that was reached. Appends the message
-  /// to `out` as long as that is shorter than `keep_max`.
+  /// Takes bytes off the front of `bytes`, up to the end of the message; true when that was reached. Appends the
+  /// message to `out` as long as that is shorter than `keep_max`.
   bool feed(std::string_view& bytes, std::string& out, std::size_t keep_max);
   void reset() { *this = {}; }
 

@@ -49,8 +49,9 @@ std::string json_text(std::string_view text) {
 }
 
 std::string time_text(wall_time when) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(
-                                                  std::chrono::time_point_cast<std::chrono::system_clock::duration>(when))));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(
+                         std::chrono::time_point_cast<std::chrono::system_clock::duration>(when))));
 }
 
 bool same_letters(std::string_view a, std::string_view lower) {
@@ -89,10 +90,11 @@ std::string envelope_json(const received_message& m, std::uint64_t number) {
   std::string recipients;
   for (const std::string& to : m.recipients)
     recipients += (recipients.empty() ? "" : ",") + json_text(to);
-  return fmt::format(R"({{"n":{},"time":"{}","peer":{},"helo":{},"tls":{},"auth":{},"mail_from":{},"mail_parameters":{},)"
-                     R"("rcpt_to":[{}],"size":{},"bare_line_ends":{},"reply":{}}})",
-                     number, time_text(m.when), json_text(m.peer), json_text(m.helo), m.tls, m.authenticated, json_text(m.sender),
-                     json_text(m.sender_parameters), recipients, m.size, m.bare_line_ends, m.reply_code);
+  return fmt::format(
+      R"({{"n":{},"time":"{}","peer":{},"helo":{},"tls":{},"auth":{},"mail_from":{},"mail_parameters":{},)"
+      R"("rcpt_to":[{}],"size":{},"bare_line_ends":{},"reply":{}}})",
+      number, time_text(m.when), json_text(m.peer), json_text(m.helo), m.tls, m.authenticated, json_text(m.sender),
+      json_text(m.sender_parameters), recipients, m.size, m.bare_line_ends, m.reply_code);
 }
 
 std::string subject_of(std::string_view message) {

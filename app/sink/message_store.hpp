@@ -27,16 +27,15 @@ struct received_message {
   int reply_code = 0; ///< 0: the connection was dropped instead
 };
 
-/// Writes messages into a folder: <n>.json first, then <n>.eml under another name that is changed last, so that a reader
-/// who sees the .eml has both. Goes on after the highest number that is there. Thread: one.
+/// Writes messages into a folder: <n>.json first, then <n>.eml under another name that is changed last, so that a
+/// reader who sees the .eml has both. Goes on after the highest number that is there. Thread: one.
 class message_store {
 public:
   [[nodiscard]] static result<message_store> open(std::string directory);
   [[nodiscard]] result<void> write(const received_message& message);
 
 private:
-  explicit message_store(std::string directory, std::uint64_t last)
-      : directory_{std::move(directory)}, last_{last} {}
+  explicit message_store(std::string directory, std::uint64_t last) : directory_{std::move(directory)}, last_{last} {}
 
   std::string directory_;
   std::uint64_t last_;

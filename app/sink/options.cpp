@@ -52,8 +52,10 @@ result<void> set_features(features& to, std::string_view list) {
     else if (name == "ehlo")
       to.ehlo = value;
     else
-      return wrong("--features", fmt::format("'{}' is not a feature: write no- and one of pipelining, 8bitmime, smtputf8, "
-                                             "size, enhancedstatuscodes, ehlo", word));
+      return wrong("--features",
+                   fmt::format("'{}' is not a feature: write no- and one of pipelining, 8bitmime, smtputf8, "
+                               "size, enhancedstatuscodes, ehlo",
+                               word));
   }
   return {};
 }
@@ -107,7 +109,8 @@ constexpr option_row rows[] = {
     {"--key", [](options& o, std::string_view v) { return set_text(o.key_file, v); }},
     {"--auth", set_auth},
     {"--max-size", [](options& o, std::string_view v) { return set_number(o.size_max, v, "--max-size"); }},
-    {"--max-recipients", [](options& o, std::string_view v) { return set_number(o.recipients_max, v, "--max-recipients"); }},
+    {"--max-recipients",
+     [](options& o, std::string_view v) { return set_number(o.recipients_max, v, "--max-recipients"); }},
     {"--max-connections",
      [](options& o, std::string_view v) { return set_number(o.connections_max, v, "--max-connections"); }},
     {"--idle-timeout",

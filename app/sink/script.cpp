@@ -29,7 +29,8 @@ std::optional<Number> number(std::string_view text) {
 }
 
 bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 } // namespace
@@ -147,12 +148,12 @@ decision script::decide(stage where, std::string_view subject) {
   decision out;
   for (const condition& when : drops_)
     out.drop = out.drop || matches(when, where, subject);
-  const auto delay = std::find_if(delays_.begin(), delays_.end(),
-                                  [&](const auto& r) { return matches(r.when, where, subject); });
+  const auto delay =
+      std::find_if(delays_.begin(), delays_.end(), [&](const auto& r) { return matches(r.when, where, subject); });
   if (delay != delays_.end())
     out.delay = delay->action;
-  const auto reply = std::find_if(replies_.begin(), replies_.end(),
-                                  [&](const auto& r) { return matches(r.when, where, subject); });
+  const auto reply =
+      std::find_if(replies_.begin(), replies_.end(), [&](const auto& r) { return matches(r.when, where, subject); });
   if (reply != replies_.end())
     out.reply = reply->action;
   return out;

@@ -30,9 +30,9 @@ struct decision {
   bool drop = false;
 };
 
-/// The misbehaviour that was asked for: rules for replies, delays and drops, each for a stage and, where given, only for a
-/// share of the cases or for addresses that match a pattern. The first rule of a kind that matches counts. Chances are
-/// drawn from a seed, so that a run can be repeated. Thread: one.
+/// The misbehaviour that was asked for: rules for replies, delays and drops, each for a stage and, where given, only
+/// for a share of the cases or for addresses that match a pattern. The first rule of a kind that matches counts.
+/// Chances are drawn from a seed, so that a run can be repeated. Thread: one.
 class script {
 public:
   explicit script(std::uint64_t seed = 1) : random_{seed} {}

@@ -24,8 +24,8 @@ std::size_t bytes_to_keep(const struct options& o) {
 
 server::server(struct options& o, net::loop& l, std::shared_ptr<const net::tls_context> tls,
                std::optional<message_store> store)
-    : options_{o}, loop_{l}, tls_{std::move(tls)}, store_{std::move(store)}, keep_max_{bytes_to_keep(o)},
-      last_chance_{l, [this] { loop_.stop(); }} {}
+  : options_{o}, loop_{l}, tls_{std::move(tls)}, store_{std::move(store)}, keep_max_{bytes_to_keep(o)},
+    last_chance_{l, [this] { loop_.stop(); }} {}
 
 result<void> server::listen() {
   for (const net::address& at : options_.listen) {
@@ -92,18 +92,19 @@ void server::on_end_of(session& which) {
 }
 
 std::string summary_text(const totals& t) {
-  return fmt::format("connections {} (refused {})\nmessages {} (refused {}, reply dropped {})\nrecipients {} (refused {})\n"
-                     "bytes {}\ndrops {}\nbare line ends {}\n",
-                     t.connections, t.connections_refused, t.messages, t.messages_refused, t.replies_dropped, t.recipients,
-                     t.recipients_refused, t.bytes, t.drops, t.bare_line_ends);
+  return fmt::format(
+      "connections {} (refused {})\nmessages {} (refused {}, reply dropped {})\nrecipients {} (refused {})\n"
+      "bytes {}\ndrops {}\nbare line ends {}\n",
+      t.connections, t.connections_refused, t.messages, t.messages_refused, t.replies_dropped, t.recipients,
+      t.recipients_refused, t.bytes, t.drops, t.bare_line_ends);
 }
 
 std::string summary_json(const totals& t) {
   return fmt::format(R"({{"connections":{},"connections_refused":{},"messages":{},"messages_refused":{},)"
                      R"("replies_dropped":{},"recipients":{},"recipients_refused":{},"bytes":{},"drops":{},)"
                      R"("bare_line_ends":{}}})",
-                     t.connections, t.connections_refused, t.messages, t.messages_refused, t.replies_dropped, t.recipients,
-                     t.recipients_refused, t.bytes, t.drops, t.bare_line_ends);
+                     t.connections, t.connections_refused, t.messages, t.messages_refused, t.replies_dropped,
+                     t.recipients, t.recipients_refused, t.bytes, t.drops, t.bare_line_ends);
 }
 
 } // namespace hedwig::sink

@@ -19,8 +19,8 @@ char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + '
 
 /// `text` without `prefix` at its front, in any case; nothing when it is not there.
 std::optional<std::string_view> after(std::string_view text, std::string_view prefix) {
-  if (text.size() < prefix.size() || !std::equal(prefix.begin(), prefix.end(), text.begin(),
-                                                 [](char a, char b) { return a == upper(b); }))
+  if (text.size() < prefix.size() ||
+      !std::equal(prefix.begin(), prefix.end(), text.begin(), [](char a, char b) { return a == upper(b); }))
     return std::nullopt;
   return text.substr(prefix.size());
 }
@@ -72,15 +72,14 @@ std::uint64_t declared_size(std::string_view parameters) {
 } // namespace
 
 session::session(session_owner& owner, std::unique_ptr<net::connection> accepted)
-    : owner_{owner}, idle_{owner.loop(), [this] { on_idle(); }},
-      delay_{owner.loop(), [this] {
-               const answer now = std::move(*waiting_);
-               waiting_.reset();
-               stream_->resume_reading();
-               carry_out(now);
-               if (ended_)
-                 on_end();
-             }} {
+  : owner_{owner}, idle_{owner.loop(), [this] { on_idle(); }}, delay_{owner.loop(), [this] {
+                                                                        const answer now = std::move(*waiting_);
+                                                                        waiting_.reset();
+                                                                        stream_->resume_reading();
+                                                                        carry_out(now);
+                                                                        if (ended_)
+                                                                          on_end();
+                                                                      }} {
   message_.peer = accepted->peer().text();
   stream_ = owner_.loop().adopt(std::move(accepted), *this);
   touch();
@@ -103,7 +102,7 @@ void session::on_idle() {
 
 void session::touch() { idle_.start(owner_.options().idle_timeout); }
 
-// ---- input ------------------------------------------------------------------------------------------------------------
+// ---- input
 
 std::size_t session::on_data(std::string_view data) {
   std::size_t taken = 0;
@@ -179,7 +178,7 @@ void session::command(std::string_view line) {
   say(500, "5.5.1 Command not recognized");
 }
 
-// ---- commands ---------------------------------------------------------------------------------------------------------
+// ---- commands
 
 void session::ehlo(std::string_view rest, bool extended) {
   const options& o = owner_.options();
@@ -291,7 +290,7 @@ void session::end_of_message() {
   respond(stage::dot, 250, "2.0.0 Ok: thrown away", message_.sender);
 }
 
-// ---- replies ----------------------------------------------------------------------------------------------------------
+// ---- replies
 
 void session::say(int code, std::string_view text) { stream_->write(fmt::format("{} {}\r\n", code, text)); }
 
@@ -332,8 +331,11 @@ void session::after_reply(stage where, int code) {
   const bool good = code < 300;
   switch (where) {
   case stage::ehlo:
-  case stage::rset: return good ? forget_transaction() : void();
-  case stage::auth: authenticated_ = good; return;
+  case stage::rset:
+    return good ? forget_transaction() : void();
+  case stage::auth:
+    authenticated_ = good;
+    return;
   case stage::mail:
     if (good) {
       forget_transaction();
@@ -354,7 +356,8 @@ void session::after_reply(stage where, int code) {
       scanner_.reset();
     }
     return;
-  case stage::dot: return finish_message(code);
+  case stage::dot:
+    return finish_message(code);
   case stage::starttls:
     if (code != 220)
       return;
@@ -363,7 +366,8 @@ void session::after_reply(stage where, int code) {
     handshaking_ = true;
     stream_->start_tls(owner_.tls(), net::tls_role::server);
     return;
-  default: return;
+  default:
+    return;
   }
 }
 
@@ -391,7 +395,7 @@ void session::drop() {
   stream_->close();
 }
 
-// ---- the stream -------------------------------------------------------------------------------------------------------
+// ---- the stream
 
 void session::on_tls(const net::tls_info&) {
   tls_ = true;

@@ -33,7 +33,8 @@ public:
   virtual void on_end_of(session& which) = 0;
 };
 
-/// One connection. It has a parser of its own, and not the relay's, since it must be able to misbehave. Thread: the loop's.
+/// One connection. It has a parser of its own, and not the relay's, since it must be able to misbehave. Thread: the
+/// loop's.
 class session final : public net::stream_handler {
 public:
   session(session_owner& owner, std::unique_ptr<net::connection> accepted);

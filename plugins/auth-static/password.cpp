@@ -14,7 +14,8 @@ namespace hedwig::auth_static {
 namespace {
 
 bool is_bcrypt(std::string_view text) {
-  return text.size() > 4 && text.starts_with("$2") && text[3] == '$' && (text[2] == 'a' || text[2] == 'b' || text[2] == 'y');
+  return text.size() > 4 && text.starts_with("$2") && text[3] == '$' &&
+         (text[2] == 'a' || text[2] == 'b' || text[2] == 'y');
 }
 
 bool is_argon2(std::string_view text) {
@@ -47,10 +48,10 @@ std::optional<std::string> stored_password::fault_of(std::string_view text) {
 }
 
 stored_password::stored_password(std::string text)
-    : kind_{is_argon2(text)   ? kind::argon2
-            : is_bcrypt(text) ? kind::bcrypt
-                              : kind::plain},
-      text_{std::move(text)} {}
+  : kind_{is_argon2(text)   ? kind::argon2
+          : is_bcrypt(text) ? kind::bcrypt
+                            : kind::plain},
+    text_{std::move(text)} {}
 
 bool stored_password::matches(std::string_view password) const {
   switch (kind_) {

@@ -18,17 +18,20 @@ constexpr auto user_name = key(HEDWIG_CONFIG_STRING, "name", "The same as userna
 constexpr auto user_password =
     key(HEDWIG_CONFIG_SECRET, "password", "An argon2id or bcrypt hash; the password itself is accepted with a warning.",
         HEDWIG_CONFIG_REQUIRED | HEDWIG_CONFIG_RELOADABLE);
-constexpr auto user_groups = key(HEDWIG_CONFIG_STRINGS, "groups", "Groups the user belongs to.", HEDWIG_CONFIG_RELOADABLE);
-constexpr auto user_senders = key(HEDWIG_CONFIG_STRINGS, "senders", "Addresses or domain patterns the user may send from; none: any.",
-                                  HEDWIG_CONFIG_RELOADABLE);
-constexpr const hedwig_config_key* user_keys[] = {&user_username, &user_name, &user_password, &user_groups, &user_senders};
+constexpr auto user_groups =
+    key(HEDWIG_CONFIG_STRINGS, "groups", "Groups the user belongs to.", HEDWIG_CONFIG_RELOADABLE);
+constexpr auto user_senders =
+    key(HEDWIG_CONFIG_STRINGS, "senders", "Addresses or domain patterns the user may send from; none: any.",
+        HEDWIG_CONFIG_RELOADABLE);
+constexpr const hedwig_config_key* user_keys[] = {&user_username, &user_name, &user_password, &user_groups,
+                                                  &user_senders};
 constexpr hedwig_config_schema user_schema{sizeof user_schema, std::size(user_keys), user_keys};
 
-constexpr auto users_key = key(HEDWIG_CONFIG_TABLES, "user", "One table for each user.", HEDWIG_CONFIG_RELOADABLE, nullptr,
-                               &user_schema);
-constexpr auto file_key = key(HEDWIG_CONFIG_PATH, "file",
-                              "File with lines name:hash[:group,group[:sender,sender]]; read again on reload.",
-                              HEDWIG_CONFIG_RELOADABLE);
+constexpr auto users_key =
+    key(HEDWIG_CONFIG_TABLES, "user", "One table for each user.", HEDWIG_CONFIG_RELOADABLE, nullptr, &user_schema);
+constexpr auto file_key =
+    key(HEDWIG_CONFIG_PATH, "file", "File with lines name:hash[:group,group[:sender,sender]]; read again on reload.",
+        HEDWIG_CONFIG_RELOADABLE);
 constexpr const hedwig_config_key* keys[] = {&users_key, &file_key};
 constexpr hedwig_config_schema schema{sizeof schema, std::size(keys), keys};
 
@@ -136,9 +139,9 @@ private:
   std::shared_ptr<const users> users_;
 };
 
-constexpr auto provider = hedwig::sdk::auth_provider<static_users>::make(
-    "static", "Users listed in the configuration or in a file.", &schema,
-    HEDWIG_PROVIDER_BLOCKING | HEDWIG_PROVIDER_ISOLATABLE);
+constexpr auto provider =
+    hedwig::sdk::auth_provider<static_users>::make("static", "Users listed in the configuration or in a file.", &schema,
+                                                   HEDWIG_PROVIDER_BLOCKING | HEDWIG_PROVIDER_ISOLATABLE);
 
 } // namespace
 

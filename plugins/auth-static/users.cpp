@@ -13,8 +13,8 @@ users::users() : key_(32) { Botan::system_rng().randomize(key_.data(), key_.size
 bool users::add(user_entry entry) {
   stored_password password{std::move(entry.password)};
   auto is_plain = password.is_plain();
-  auto [at, added] =
-      all_.try_emplace(std::move(entry.name), user{std::move(password), std::move(entry.groups), std::move(entry.senders)});
+  auto [at, added] = all_.try_emplace(std::move(entry.name),
+                                      user{std::move(password), std::move(entry.groups), std::move(entry.senders)});
   if (!added)
     return false;
   by_number_.push_back(&at->second); // nodes of the map stay where they are

@@ -11,7 +11,8 @@ std::string normal(std::string_view domain) {
   if (domain.ends_with('.'))
     domain.remove_suffix(1);
   std::string out{domain};
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(out, out.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return out;
 }
 

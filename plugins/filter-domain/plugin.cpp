@@ -21,8 +21,9 @@ constexpr auto rule_type = key_of_choices("type", "Which side of the envelope th
 constexpr auto rule_domain = key(HEDWIG_CONFIG_STRINGS, "domain",
                                  "Domains: \"example.com\" is that one, \"*.example.com\" those below it, \"*\" all.",
                                  HEDWIG_CONFIG_REQUIRED | HEDWIG_CONFIG_RELOADABLE);
-constexpr auto rule_action = key_of_choices("action", "What happens to mail of these domains; any allow rule refuses all others.",
-                                            HEDWIG_CONFIG_RELOADABLE, "allow", actions);
+constexpr auto rule_action =
+    key_of_choices("action", "What happens to mail of these domains; any allow rule refuses all others.",
+                   HEDWIG_CONFIG_RELOADABLE, "allow", actions);
 constexpr const hedwig_config_key* rule_keys[] = {&rule_type, &rule_domain, &rule_action};
 constexpr hedwig_config_schema rule_schema{sizeof rule_schema, std::size(rule_keys), rule_keys};
 

@@ -9,7 +9,8 @@
 #include <string_view>
 #include <vector>
 
-// WARNING: everything here is the format on disk, version 1 (file "format"). docs/storage-fs.md shows it with an example.
+// WARNING: everything here is the format on disk, version 1 (file "format"). docs/storage-fs.md shows it with an
+// example.
 //
 //   message file  header line:256, body, metadata, and for a body of several chunks their sums, 8 hex digits each
 //   meta file     header line:256, metadata

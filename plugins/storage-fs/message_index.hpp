@@ -27,12 +27,12 @@ struct record {
   std::uint64_t revision = 1;
   std::uint64_t body_size = 0;
   hedwig_time_ns due = 0;
-  hedwig_time_ns put_due = 0;  ///< in the name of the message file
+  hedwig_time_ns put_due = 0; ///< in the name of the message file
   std::uint8_t state = 0;
-  std::uint8_t put_state = 0;  ///< in the name of the message file
-  std::uint8_t folder = 0;     ///< the state in whose folder the message file lies
-  bool moved = false;          ///< a meta file holds the metadata
-  bool foreign = false;        ///< ID.json of Hedwig 0.10
+  std::uint8_t put_state = 0;    ///< in the name of the message file
+  std::uint8_t folder = 0;       ///< the state in whose folder the message file lies
+  bool moved = false;            ///< a meta file holds the metadata
+  bool foreign = false;          ///< ID.json of Hedwig 0.10
   std::uint32_t body_offset = 0; ///< of a foreign body
 
   friend bool operator==(const record&, const record&) = default;

@@ -31,16 +31,18 @@ struct stage_state {
 
 /// One file a message, for people who want to look. Owned by its store_provider; see sdk::store for the threads.
 ///
-/// The truth: a message exists while a message file with its id stands in any state folder. Its state, due time, revision
-/// and metadata are those of its meta file with the highest revision, or, without one, those in the name and the header
-/// of the message file. The folder in which the message file stands is a courtesy to people and follows later.
+/// The truth: a message exists while a message file with its id stands in any state folder. Its state, due time,
+/// revision and metadata are those of its meta file with the highest revision, or, without one, those in the name and
+/// the header of the message file. The folder in which the message file stands is a courtesy to people and follows
+/// later.
 ///
 /// From that the order of one group:
 ///   1. everything is written under temporary names in free/, and synced
 ///   2. renames publish: message files into their folder, meta files into meta/; removed message files leave for free/;
 ///      message files that change folder get a second name (link)
 ///   3. each folder touched is synced: now the group is durable, and completed
-///   4. after that only: old names of moved files, old meta files and those of removed messages go, and removed files may
+///   4. after that only: old names of moved files, old meta files and those of removed messages go, and removed files
+///   may
 ///      be written over. Each is harmless if a crash undoes it: a second name, a lower revision, a meta file of nobody.
 ///      Folders that lose a name here are synced with the next group.
 /// A REMOVE lets the message file go before the meta file: the other way round a crash would bring the message back

@@ -29,12 +29,18 @@ public:
   void prepare(sdk::pending_write& one) {
     try {
       switch (one.request->kind) {
-      case HEDWIG_STORAGE_STAGE: return stage(one);
-      case HEDWIG_STORAGE_APPEND: return append(one);
-      case HEDWIG_STORAGE_DISCARD: return discard(one.as<hedwig_append_request>().stage);
-      case HEDWIG_STORAGE_PUT: return put(one);
-      case HEDWIG_STORAGE_MOVE: return move(one);
-      default: return remove(one);
+      case HEDWIG_STORAGE_STAGE:
+        return stage(one);
+      case HEDWIG_STORAGE_APPEND:
+        return append(one);
+      case HEDWIG_STORAGE_DISCARD:
+        return discard(one.as<hedwig_append_request>().stage);
+      case HEDWIG_STORAGE_PUT:
+        return put(one);
+      case HEDWIG_STORAGE_MOVE:
+        return move(one);
+      default:
+        return remove(one);
       }
     } catch (const sdk::failure& e) {
       one.fail(e.status(), e.what());
@@ -196,8 +202,16 @@ private:
       store_.pool_.give_back(std::move(it.file));
       throw;
     }
-    it.after = {1, sums.size(), request.due, request.due, static_cast<std::uint8_t>(request.state),
-                static_cast<std::uint8_t>(request.state), static_cast<std::uint8_t>(request.state), false, false, 0};
+    it.after = {1,
+                sums.size(),
+                request.due,
+                request.due,
+                static_cast<std::uint8_t>(request.state),
+                static_cast<std::uint8_t>(request.state),
+                static_cast<std::uint8_t>(request.state),
+                false,
+                false,
+                0};
     keep(std::move(it));
   }
 
@@ -208,8 +222,8 @@ private:
     std::string list;
     auto metadata = sdk::view(request.metadata);
     auto body_sum = sums.finish(list);
-    auto header = encode({request.id, request.state, 1, request.due, sums.size(), metadata.size(), body_sum,
-                          sdk::crc32c(metadata)});
+    auto header = encode(
+        {request.id, request.state, 1, request.due, sums.size(), metadata.size(), body_sum, sdk::crc32c(metadata)});
     std::vector<iovec> parts;
     if (staged == 0)
       parts.push_back(part(header));
@@ -315,8 +329,8 @@ private:
     bool keeps = one.before.body_size <= file_pool::kept_size_max && !one.before.foreign && store_.pool_.wants_more();
     if (keeps)
       one.removed_to = store_.pool_.next_name();
-    int failed = keeps ? ::renameat(base_, path.c_str(), base_, one.removed_to.c_str())
-                       : ::unlinkat(base_, path.c_str(), 0);
+    int failed =
+        keeps ? ::renameat(base_, path.c_str(), base_, one.removed_to.c_str()) : ::unlinkat(base_, path.c_str(), 0);
     if (failed != 0 && errno != ENOENT)
       throw_errno("removing", path);
     if (failed != 0)

@@ -101,7 +101,8 @@ void fs_store::lock_spool() {
   if (!lock_)
     throw_errno("opening", settings_.path + "/.lock");
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")", settings_.path};
+    throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
+                       settings_.path};
 }
 
 void fs_store::check_format() {
@@ -113,7 +114,8 @@ void fs_store::check_format() {
     write_at(file.get(), {{const_cast<char*>(format_text.data()), format_text.size()}}, 0, "format");
     sync_file(file.get(), "format");
   } else if (found != format_text) {
-    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool has a format this plugin does not read: " + found, settings_.path};
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool has a format this plugin does not read: " + found,
+                       settings_.path};
   }
 }
 

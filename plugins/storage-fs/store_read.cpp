@@ -71,7 +71,7 @@ std::string fs_store::load_metadata(const hedwig_msg_id& id, const record& what)
 
 sdk::stored_entry fs_store::make_entry(const hedwig_msg_id& id, const record& what, std::string metadata) {
   bool foreign = what.foreign && (!what.moved || metadata.starts_with("HEDWIG1 "));
-  return {id,           what.state, foreign ? HEDWIG_ENTRY_FOREIGN : 0, {}, what.revision, what.body_size,
+  return {id,       what.state,         foreign ? HEDWIG_ENTRY_FOREIGN : 0, {}, what.revision, what.body_size,
           what.due, std::move(metadata)};
 }
 
@@ -141,7 +141,8 @@ sdk::read_slices fs_store::read(const hedwig_message_request& request) {
   if (sums.size() != sum_list_size(header.body_size) || (!sums.empty() && sdk::crc32c(sums) != header.body_sum))
     damaged(request.id, path + " has a list of sums that failed its checksum");
   for (auto offset = request.offset; offset < got.body_size && wanted > 0;) {
-    auto slice = read_chunk(file.get(), path, header, sums, request.id, offset / chunk_size, offset % chunk_size, wanted);
+    auto slice =
+        read_chunk(file.get(), path, header, sums, request.id, offset / chunk_size, offset % chunk_size, wanted);
     got.add(slice);
     offset += slice.size;
     wanted -= slice.size;
@@ -180,7 +181,8 @@ sdk::entry_page fs_store::list(const hedwig_list_request& request, const claim_t
   std::size_t bytes = 0, walked = 0;
   // A CLAIM steps over what is claimed, a few thousand at a time.
   while (page.entries.size() < limit && bytes < page_bytes_max && walked < message_index::walk_max) {
-    auto wanted = claim != nullptr ? std::max<std::size_t>(limit - page.entries.size(), 1) : limit - page.entries.size();
+    auto wanted =
+        claim != nullptr ? std::max<std::size_t>(limit - page.entries.size(), 1) : limit - page.entries.size();
     wanted = std::min<std::size_t>(wanted, with_metadata ? 64 : 1024); // so that the byte bound holds
     auto found = by_receipt ? index_.by_receipt(request.states, request.due_before, wanted, cursor)
                             : index_.by_due(request.states, request.due_before, wanted, cursor);

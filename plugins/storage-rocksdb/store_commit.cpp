@@ -31,12 +31,18 @@ public:
 
   void add(sdk::pending_write& one) {
     switch (one.request->kind) {
-    case HEDWIG_STORAGE_STAGE: return stage(one);
-    case HEDWIG_STORAGE_APPEND: return append(one);
-    case HEDWIG_STORAGE_DISCARD: return discard(one.as<hedwig_append_request>().stage);
-    case HEDWIG_STORAGE_PUT: return put(one);
-    case HEDWIG_STORAGE_MOVE: return move(one);
-    default: return remove(one);
+    case HEDWIG_STORAGE_STAGE:
+      return stage(one);
+    case HEDWIG_STORAGE_APPEND:
+      return append(one);
+    case HEDWIG_STORAGE_DISCARD:
+      return discard(one.as<hedwig_append_request>().stage);
+    case HEDWIG_STORAGE_PUT:
+      return put(one);
+    case HEDWIG_STORAGE_MOVE:
+      return move(one);
+    default:
+      return remove(one);
     }
   }
 
@@ -123,8 +129,8 @@ private:
     if (store_.no_space_)
       return one.fail(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
     touched_stages.push_back(request.stage);
-    auto rest = write_full_chunks({{}, request.stage}, stage->pending, request.slices, request.slice_count,
-                                  stage->chunks);
+    auto rest =
+        write_full_chunks({{}, request.stage}, stage->pending, request.slices, request.slice_count, stage->chunks);
     std::string pending;
     for (auto& piece : rest)
       pending += piece.ToStringView();

@@ -188,7 +188,7 @@ void rocksdb_store::check_format() {
   if (found != format_text)
     throw sdk::failure{HEDWIG_E_UNSUPPORTED,
                        "the spool has format \"" + found.substr(0, 64) + "\", this plugin reads \"" +
-                         std::string{format_text} + "\"",
+                           std::string{format_text} + "\"",
                        settings_.path};
 }
 

@@ -34,14 +34,15 @@ struct pinned_chunk {
 
 } // namespace
 
-// ---- the due index -------------------------------------------------------------
+// ---- the due index
 
-/// Walks the due indexes of several states as one, in order of (due, id). Holds its iterators and, for LIST, a snapshot.
+/// Walks the due indexes of several states as one, in order of (due, id). Holds its iterators and, for LIST, a
+/// snapshot.
 class rocksdb_store::due_walk {
 public:
   due_walk(rocksdb_store& store, std::uint32_t states, hedwig_time_ns due_before, std::string_view cursor,
            bool with_snapshot)
-      : store_{store} {
+    : store_{store} {
     for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state)
       if ((states & HEDWIG_STATE_MASK(state)) != 0)
         add_part(state, due_before);
@@ -135,7 +136,7 @@ private:
   part* lowest_ = nullptr;
 };
 
-// ---- metadata -------------------------------------------------------------------
+// ---- metadata
 
 void rocksdb_store::note_damage(const hedwig_msg_id& id, const char* what) {
   ++damaged_;
@@ -158,8 +159,14 @@ bool rocksdb_store::load(const hedwig_msg_id& id, std::string& value, meta_recor
 }
 
 sdk::stored_entry rocksdb_store::make_entry(const hedwig_msg_id& id, const meta_record& record, bool with_metadata) {
-  return {id,         record.state,     0,          make_hint(record),
-          record.revision, record.body_size, record.due, std::string{with_metadata ? record.metadata : ""}};
+  return {id,
+          record.state,
+          0,
+          make_hint(record),
+          record.revision,
+          record.body_size,
+          record.due,
+          std::string{with_metadata ? record.metadata : ""}};
 }
 
 sdk::stored_entry rocksdb_store::stat(const hedwig_message_request& request) {
@@ -170,7 +177,7 @@ sdk::stored_entry rocksdb_store::stat(const hedwig_message_request& request) {
   return make_entry(request.id, record, true);
 }
 
-// ---- bodies ----------------------------------------------------------------------
+// ---- bodies
 
 hedwig_slice rocksdb_store::read_chunk(const body_place& place, std::uint32_t chunk, std::uint64_t offset,
                                        std::uint64_t length) {
@@ -195,8 +202,8 @@ hedwig_slice rocksdb_store::read_chunk(const body_place& place, std::uint32_t ch
   check(status, "reading a body");
   auto* data = reinterpret_cast<const std::uint8_t*>(value.data()) + offset;
   auto* host = the_host().raw();
-  auto* raw = host->buf_wrap(host, data, length, [](void* context) { delete static_cast<pinned_chunk*>(context); },
-                             pinned.get());
+  auto* raw = host->buf_wrap(
+      host, data, length, [](void* context) { delete static_cast<pinned_chunk*>(context); }, pinned.get());
   if (raw == nullptr)
     throw sdk::failure{HEDWIG_E_BUSY, "the host takes no more buffers"};
   pinned.release();
@@ -228,7 +235,7 @@ sdk::read_slices rocksdb_store::read(const hedwig_message_request& request) {
   return got;
 }
 
-// ---- lists -----------------------------------------------------------------------
+// ---- lists
 
 bool rocksdb_store::add_listed(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
                                std::uint32_t state, std::string_view position, const claim_times* claim,

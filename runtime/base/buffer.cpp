@@ -21,7 +21,9 @@ namespace {
 constexpr std::size_t page = 4096;
 std::atomic<std::size_t> live_bytes{0};
 
-std::align_val_t alignment_for(std::size_t size) { return std::align_val_t{size >= page ? page : alignof(std::max_align_t)}; }
+std::align_val_t alignment_for(std::size_t size) {
+  return std::align_val_t{size >= page ? page : alignof(std::max_align_t)};
+}
 
 void destroy(hedwig_buf* raw) noexcept {
   if (raw->drop != nullptr) {

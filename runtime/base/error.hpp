@@ -9,9 +9,9 @@
 
 namespace hedwig {
 
-/// What went wrong, as a value. `status` is one of the SDK's codes, so that the SMTP reply class is decided in one table
-/// whoever failed; `message` is one sentence for an operator and never reaches a peer; `where` names a file, a config
-/// key or an address, and may be empty.
+/// What went wrong, as a value. `status` is one of the SDK's codes, so that the SMTP reply class is decided in one
+/// table whoever failed; `message` is one sentence for an operator and never reaches a peer; `where` names a file, a
+/// config key or an address, and may be empty.
 struct [[nodiscard]] error {
   hedwig_status status = HEDWIG_E_INTERNAL;
   std::string message;

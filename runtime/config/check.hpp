@@ -14,8 +14,9 @@ namespace hedwig::config {
 [[nodiscard]] std::optional<value> check_value(const schema_key& key, const node& from, place at,
                                                const std::string& folder, report& out);
 
-/// Reads a table, and all tables in it, into the struct behind `owner` by the entries of the schema below `prefix` (empty
-/// for the whole file). Absent keys get their defaults; with `root` null everything does and nothing is required.
+/// Reads a table, and all tables in it, into the struct behind `owner` by the entries of the schema below `prefix`
+/// (empty for the whole file). Absent keys get their defaults; with `root` null everything does and nothing is
+/// required.
 void check_table(const node* root, std::string_view prefix, void* owner, const std::string& folder, report& out);
 
 /// "server.listeners.tls.mode" of "server.listeners[].tls.mode": as people name a key.

@@ -72,8 +72,8 @@ private:
     if (single)
       return table(&from, key.path, key.open(owner), &key);
     if (!list)
-      return out_.error(from, fmt::format("{} is {}: write a {} table", display(key.path), describe(from.type),
-                                          header_of(key)));
+      return out_.error(
+          from, fmt::format("{} is {}: write a {} table", display(key.path), describe(from.type), header_of(key)));
     if (from.items.empty() && key.has(not_empty))
       out_.error(from, fmt::format("{} is empty: add a [[{}]] table", display(key.path), display(key.path)));
     for (const auto& item : from.items) {
@@ -130,7 +130,8 @@ std::string unknown_key(std::string_view table, std::string_view name) {
   const bool bare = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   });
-  const auto shown = fmt::format("{}{}{}", display(table), table.empty() ? "" : ".", bare ? std::string{name} : quoted(name));
+  const auto shown =
+      fmt::format("{}{}{}", display(table), table.empty() ? "" : ".", bare ? std::string{name} : quoted(name));
   if (const auto near = nearest_name(name, beside))
     return fmt::format("{} is not a known key: did you mean {}?", shown, *near);
   if (elsewhere.size() == 1)

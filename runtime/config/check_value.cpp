@@ -291,9 +291,11 @@ std::optional<value> check_limits(const context& with, const node& from) {
     const auto domain = parse_hostname(one.key);
     if (!domain)
       (void)with.fail(one, one.key, domain.error());
-    const bool number = one.value.type == node_kind::integer && in_range(with.key, static_cast<double>(one.value.integer));
+    const bool number =
+        one.value.type == node_kind::integer && in_range(with.key, static_cast<double>(one.value.integer));
     if (!number)
-      (void)with.fail(one.value, one.key, "has no good limit: write a whole number of messages a minute, 0 for unlimited");
+      (void)with.fail(one.value, one.key,
+                      "has no good limit: write a whole number of messages a minute, 0 for unlimited");
     good = good && domain && number;
     if (good)
       limits[*domain] = static_cast<std::uint64_t>(one.value.integer);

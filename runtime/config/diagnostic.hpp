@@ -8,8 +8,8 @@
 
 namespace hedwig::config {
 
-/// One thing that is wrong, or doubtful, at one place of a configuration file. `line` and `column` count from 1; 0 means
-/// that the place is the file as a whole (a required key that is absent everywhere).
+/// One thing that is wrong, or doubtful, at one place of a configuration file. `line` and `column` count from 1; 0
+/// means that the place is the file as a whole (a required key that is absent everywhere).
 struct diagnostic {
   std::string file;
   std::uint32_t line = 0;

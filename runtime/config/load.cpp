@@ -84,7 +84,8 @@ std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, 
 std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, const load_options& options) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
   if (!file)
-    return whole_file(path, fmt::format("{}: give the path of a configuration with -c", system_error(errno, "cannot open").message));
+    return whole_file(
+        path, fmt::format("{}: give the path of a configuration with -c", system_error(errno, "cannot open").message));
   std::string text(file_size_max + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file.get()));
   if (std::ferror(file.get()))

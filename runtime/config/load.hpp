@@ -30,9 +30,9 @@ struct loaded {
   node root;                        ///< everything as written, for reload_difference()
 };
 
-/// Reads and checks a whole file: TOML, or JSON when the name ends in ".json". Either settings that hold every promise of
-/// the schema, or every error of the file, sorted by place. Blocking; any thread. Files that keys name (certificates,
-/// keys) are not opened here: relative paths in them are made absolute against the folder of the file.
+/// Reads and checks a whole file: TOML, or JSON when the name ends in ".json". Either settings that hold every promise
+/// of the schema, or every error of the file, sorted by place. Blocking; any thread. Files that keys name
+/// (certificates, keys) are not opened here: relative paths in them are made absolute against the folder of the file.
 [[nodiscard]] std::expected<loaded, std::vector<diagnostic>> load(const std::string& path,
                                                                   const load_options& options = {});
 /// The same for a text that is already in memory; `path` serves messages, the choice of format and relative paths.

@@ -65,7 +65,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 parsed<std::string> parse_hostname(std::string_view text) {
   const auto name = text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
   if (name.empty() || name.size() > name_size_max || !labels_are_good(name))
-    return std::unexpected{std::string{"is no host name: write letters, digits, hyphens and dots, such as \"mail.example.com\""}};
+    return std::unexpected{
+        std::string{"is no host name: write letters, digits, hyphens and dots, such as \"mail.example.com\""}};
   return lowered(name);
 }
 
@@ -75,7 +76,8 @@ parsed<std::string> parse_domain_pattern(std::string_view text) {
   const bool below = text.starts_with("*.");
   auto name = parse_hostname(below ? text.substr(2) : text);
   if (!name)
-    return std::unexpected{std::string{"is no domain: write \"example.com\", \"*.example.com\" for its subdomains, or \"*\""}};
+    return std::unexpected{
+        std::string{"is no domain: write \"example.com\", \"*.example.com\" for its subdomains, or \"*\""}};
   return below ? "*." + *name : *name;
 }
 

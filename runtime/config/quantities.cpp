@@ -21,21 +21,45 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t duration_max = second_ns * 86400 * 36525; // 100 years; fits 63 bits
 
 // The long names are those that Hedwig 0.10 read.
-constexpr std::array duration_units{
-    unit{"ms", 1'000'000},         unit{"msec", 1'000'000},        unit{"s", second_ns},
-    unit{"sec", second_ns},        unit{"secs", second_ns},        unit{"second", second_ns},
-    unit{"seconds", second_ns},    unit{"m", 60 * second_ns},      unit{"min", 60 * second_ns},
-    unit{"mins", 60 * second_ns},  unit{"minute", 60 * second_ns}, unit{"minutes", 60 * second_ns},
-    unit{"h", 3600 * second_ns},   unit{"hr", 3600 * second_ns},   unit{"hrs", 3600 * second_ns},
-    unit{"hour", 3600 * second_ns}, unit{"hours", 3600 * second_ns}, unit{"d", 86400 * second_ns},
-    unit{"day", 86400 * second_ns}, unit{"days", 86400 * second_ns}, unit{"w", 7 * 86400 * second_ns},
-    unit{"week", 7 * 86400 * second_ns}, unit{"weeks", 7 * 86400 * second_ns}};
+constexpr std::array duration_units{unit{"ms", 1'000'000},
+                                    unit{"msec", 1'000'000},
+                                    unit{"s", second_ns},
+                                    unit{"sec", second_ns},
+                                    unit{"secs", second_ns},
+                                    unit{"second", second_ns},
+                                    unit{"seconds", second_ns},
+                                    unit{"m", 60 * second_ns},
+                                    unit{"min", 60 * second_ns},
+                                    unit{"mins", 60 * second_ns},
+                                    unit{"minute", 60 * second_ns},
+                                    unit{"minutes", 60 * second_ns},
+                                    unit{"h", 3600 * second_ns},
+                                    unit{"hr", 3600 * second_ns},
+                                    unit{"hrs", 3600 * second_ns},
+                                    unit{"hour", 3600 * second_ns},
+                                    unit{"hours", 3600 * second_ns},
+                                    unit{"d", 86400 * second_ns},
+                                    unit{"day", 86400 * second_ns},
+                                    unit{"days", 86400 * second_ns},
+                                    unit{"w", 7 * 86400 * second_ns},
+                                    unit{"week", 7 * 86400 * second_ns},
+                                    unit{"weeks", 7 * 86400 * second_ns}};
 
-constexpr std::array size_units{
-    unit{"", 1},           unit{"B", 1},          unit{"K", 1u << 10},      unit{"KiB", 1u << 10},
-    unit{"M", 1u << 20},   unit{"MiB", 1u << 20}, unit{"G", 1u << 30},      unit{"GiB", 1u << 30},
-    unit{"T", 1ull << 40}, unit{"TiB", 1ull << 40}, unit{"kB", 1000},       unit{"KB", 1000},
-    unit{"MB", 1'000'000}, unit{"GB", 1'000'000'000}, unit{"TB", 1'000'000'000'000}};
+constexpr std::array size_units{unit{"", 1},
+                                unit{"B", 1},
+                                unit{"K", 1u << 10},
+                                unit{"KiB", 1u << 10},
+                                unit{"M", 1u << 20},
+                                unit{"MiB", 1u << 20},
+                                unit{"G", 1u << 30},
+                                unit{"GiB", 1u << 30},
+                                unit{"T", 1ull << 40},
+                                unit{"TiB", 1ull << 40},
+                                unit{"kB", 1000},
+                                unit{"KB", 1000},
+                                unit{"MB", 1'000'000},
+                                unit{"GB", 1'000'000'000},
+                                unit{"TB", 1'000'000'000'000}};
 constexpr std::uint64_t size_max = 1ull << 60;
 
 constexpr std::string_view duration_hint = "write a time such as \"30s\", \"5m\", \"1h30m\" or \"5d\"";

@@ -84,7 +84,8 @@ std::string_view kind_text(const schema_key& key) {
 
 std::string bound_text(const schema_key& key, double bound) {
   const bool time = key.type == kind::time || key.type == kind::time_or_off;
-  return time ? to_text(duration{static_cast<std::int64_t>(bound * 1e9)}) : fmt::to_string(static_cast<std::int64_t>(bound));
+  return time ? to_text(duration{static_cast<std::int64_t>(bound * 1e9)})
+              : fmt::to_string(static_cast<std::int64_t>(bound));
 }
 
 std::string type_text(const schema_key& key) {

@@ -16,8 +16,8 @@ struct place {
   std::uint32_t column = 0;
 
   place() = default;
-  place(const node& at) : line{at.line}, column{at.column} {}     // NOLINT: a node is a place
-  place(const member& at) : line{at.line}, column{at.column} {}   // NOLINT: and so is a key
+  place(const node& at) : line{at.line}, column{at.column} {}   // NOLINT: a node is a place
+  place(const member& at) : line{at.line}, column{at.column} {} // NOLINT: and so is a key
 };
 
 /// Gathers what is wrong with one file.

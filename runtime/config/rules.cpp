@@ -83,9 +83,10 @@ void names(const scene& in) {
     server.helo_hostname = server.hostname;
   if (server.helo_hostname.find('.') != std::string::npos)
     return;
-  in.warning(helo_was_set ? "server.helo_hostname" : "server.hostname",
-             "{} is {} and has no dot, so many servers will refuse mail: write a full name such as \"mail.example.com\"",
-             helo_was_set ? "server.helo_hostname" : "server.hostname", quoted(server.helo_hostname));
+  in.warning(
+      helo_was_set ? "server.helo_hostname" : "server.hostname",
+      "{} is {} and has no dot, so many servers will refuse mail: write a full name such as \"mail.example.com\"",
+      helo_was_set ? "server.helo_hostname" : "server.hostname", quoted(server.helo_hostname));
 }
 
 void listener_addresses(const scene& in) {
@@ -95,10 +96,12 @@ void listener_addresses(const scene& in) {
       list[i].name = list[i].addr.text();
     for (std::size_t j = 0; j < i; ++j) {
       if (overlap(list[i].addr, list[j].addr))
-        in.error(listener_path(i, ".addr"), "server.listeners.addr = \"{}\" is taken by the listener in line {}: write another port",
+        in.error(listener_path(i, ".addr"),
+                 "server.listeners.addr = \"{}\" is taken by the listener in line {}: write another port",
                  list[i].addr.text(), in.at(listener_path(j, ".addr")).line);
       else if (list[i].name == list[j].name && list[i].addr.port != 0)
-        in.error(listener_path(i, ".name"), "server.listeners.name = {} is taken by the listener in line {}: write another name",
+        in.error(listener_path(i, ".name"),
+                 "server.listeners.name = {} is taken by the listener in line {}: write another name",
                  quoted(list[i].name), in.at(listener_path(j)).line);
     }
   }
@@ -121,22 +124,26 @@ void other_addresses(const scene& in) {
     if (in.s.admin.bind && bind && overlap(*bind, *in.s.admin.bind))
       in.error("admin.bind", "admin.bind = \"{}\" is taken by {}: write another port", in.s.admin.bind->text(), key);
   if (in.s.admin.bind && !is_loopback(*in.s.admin.bind))
-    in.warning("admin.bind", "admin.bind = \"{}\" lets everyone who reaches it steer the relay: write a loopback address, "
-                             "or leave it out and use admin.socket", in.s.admin.bind->text());
+    in.warning("admin.bind",
+               "admin.bind = \"{}\" lets everyone who reaches it steer the relay: write a loopback address, "
+               "or leave it out and use admin.socket",
+               in.s.admin.bind->text());
 }
 
 bool has_auth(const settings& s) { return !s.server.auth.empty() || !s.auth.empty(); }
 
 void open_relay(const scene& in, std::size_t index) {
   const auto& one = in.s.server.listeners[index];
-  const auto everyone = std::find_if(one.relay_from.begin(), one.relay_from.end(), [](const network& n) { return n.is_everyone(); });
+  const auto everyone =
+      std::find_if(one.relay_from.begin(), one.relay_from.end(), [](const network& n) { return n.is_everyone(); });
   if (everyone != one.relay_from.end() && !one.require_auth)
     in.warning(listener_path(index, ".relay_from"),
                "server.listeners.relay_from holds \"{}\", so anyone may relay: write the networks of your own clients",
                everyone->text());
   if (std::find(one.relay_domains.begin(), one.relay_domains.end(), "*") != one.relay_domains.end())
-    in.warning(listener_path(index, ".relay_domains"),
-               "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
+    in.warning(
+        listener_path(index, ".relay_domains"),
+        "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
 }
 
 void authentication(const scene& in, std::size_t index) {
@@ -145,11 +152,13 @@ void authentication(const scene& in, std::size_t index) {
     in.error(listener_path(index, ".require_auth"),
              "server.listeners.require_auth is set and there are no users: add [[server.auth]] or [[auth]]");
   if (one.require_auth && !one.tls && !one.allow_auth_in_clear)
-    in.error(listener_path(index, ".require_auth"), "server.listeners.require_auth is set and AUTH is never offered without "
-                                                    "TLS: add [server.listeners.tls] or allow_auth_in_clear");
+    in.error(listener_path(index, ".require_auth"),
+             "server.listeners.require_auth is set and AUTH is never offered without "
+             "TLS: add [server.listeners.tls] or allow_auth_in_clear");
   if (one.allow_auth_in_clear)
-    in.warning(listener_path(index, ".allow_auth_in_clear"), "server.listeners.allow_auth_in_clear lets passwords cross the "
-                                                             "network readable: add [server.listeners.tls] instead");
+    in.warning(listener_path(index, ".allow_auth_in_clear"),
+               "server.listeners.allow_auth_in_clear lets passwords cross the "
+               "network readable: add [server.listeners.tls] instead");
 }
 
 void reachable_by_someone(const scene& in, std::size_t index) {
@@ -161,11 +170,13 @@ void reachable_by_someone(const scene& in, std::size_t index) {
   if (auth_works || !one.relay_domains.empty() || !only_local)
     return;
   if (one.relay_from.empty())
-    in.warning(listener_path(index), "server.listeners at \"{}\" relays for nobody: add relay_from, relay_domains or users",
-               one.addr.text());
+    in.warning(listener_path(index),
+               "server.listeners at \"{}\" relays for nobody: add relay_from, relay_domains or users", one.addr.text());
   else if (!is_loopback(one.addr))
-    in.warning(listener_path(index), "server.listeners at \"{}\" relays for this machine only: add the networks of your "
-                                     "clients to relay_from, or users", one.addr.text());
+    in.warning(listener_path(index),
+               "server.listeners at \"{}\" relays for this machine only: add the networks of your "
+               "clients to relay_from, or users",
+               one.addr.text());
 }
 
 void users(const scene& in) {
@@ -178,9 +189,11 @@ void users(const scene& in) {
   if (list.empty())
     return;
   const auto& listeners = in.s.server.listeners;
-  if (std::none_of(listeners.begin(), listeners.end(), [](const auto& one) { return one.tls || one.allow_auth_in_clear; }))
-    in.warning("server.auth", "server.auth is of no use: no listener has TLS, and AUTH is never offered without it; add "
-                              "[server.listeners.tls] or allow_auth_in_clear");
+  if (std::none_of(listeners.begin(), listeners.end(),
+                   [](const auto& one) { return one.tls || one.allow_auth_in_clear; }))
+    in.warning("server.auth",
+               "server.auth is of no use: no listener has TLS, and AUTH is never offered without it; add "
+               "[server.listeners.tls] or allow_auth_in_clear");
 }
 
 void pools(const scene& in) {
@@ -193,8 +206,9 @@ void pools(const scene& in) {
   }
   if (pool.max_size >= pool.min_idle)
     return;
-  in.warning("server.smtp.max_size", "server.smtp.max_size = {} is less than min_idle and raised to {}: write them in order",
-             pool.max_size, pool.min_idle);
+  in.warning("server.smtp.max_size",
+             "server.smtp.max_size = {} is less than min_idle and raised to {}: write them in order", pool.max_size,
+             pool.min_idle);
   pool.max_size = pool.min_idle;
 }
 
@@ -210,13 +224,15 @@ void signing(const scene& in) {
       in.error(path + ".selector", "server.dkim.selector = {} of {} stands here twice: a selector names one key",
                quoted(one.selector), quoted(one.domain));
     if (one.expire_after && *one.expire_after <= in.s.retry.expire_after)
-      in.warning(path + ".expire_after", "server.dkim.expire_after = \"{}\" ends before retry.expire_after: mail delivered "
-                                         "late fails DKIM; write more than \"{}\"",
+      in.warning(path + ".expire_after",
+                 "server.dkim.expire_after = \"{}\" ends before retry.expire_after: mail delivered "
+                 "late fails DKIM; write more than \"{}\"",
                  to_text(*one.expire_after), to_text(in.s.retry.expire_after));
-    const bool from_signed = one.headers.empty() || std::any_of(one.headers.begin(), one.headers.end(), [](std::string name) {
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-      return name == "from";
-    });
+    const bool from_signed =
+        one.headers.empty() || std::any_of(one.headers.begin(), one.headers.end(), [](std::string name) {
+          std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+          return name == "from";
+        });
     if (!from_signed) // RFC 6376 section 5.4
       in.error(path + ".headers", "server.dkim.headers lacks \"From\", which must be signed: add it");
   }
@@ -225,8 +241,9 @@ void signing(const scene& in) {
 void storage(const scene& in) {
   auto& store = in.s.storage;
   if (store.storage_type == "log") {
-    in.warning("storage.storage_type", "storage.storage_type = \"log\" is read as \"rocksdb\", this program's own store: "
-                                       "write \"rocksdb\"");
+    in.warning("storage.storage_type",
+               "storage.storage_type = \"log\" is read as \"rocksdb\", this program's own store: "
+               "write \"rocksdb\"");
     store.storage_type = "rocksdb";
   }
   const auto& tables = in.what.storage_tables;
@@ -257,8 +274,8 @@ void provider_names(const scene& in, std::vector<provider_settings>& list, std::
     if (!one.settings)
       one.settings = std::make_shared<const node>();
     if (!seen.insert(one.name).second)
-      in.error(fmt::format("{}[{}].use", table, places[i]), "{}.name = {} stands here twice: give this one another name",
-               table, quoted(one.name));
+      in.error(fmt::format("{}[{}].use", table, places[i]),
+               "{}.name = {} stands here twice: give this one another name", table, quoted(one.name));
   }
 }
 
@@ -281,9 +298,10 @@ void filters(const scene& in) {
     const auto path = fmt::format("filters[{}]", i);
     const bool provider = !one.provider.use.empty();
     if (provider == one.type.has_value()) {
-      in.error(path, "{}", provider ? "filters has both type and use: write one of them"
-                                    : "filters has neither type nor use: write type = \"from_domain_filter\", or use = "
-                                      "\"...\" with the name of a provider");
+      in.error(path, "{}",
+               provider ? "filters has both type and use: write one of them"
+                        : "filters has neither type nor use: write type = \"from_domain_filter\", or use = "
+                          "\"...\" with the name of a provider");
     } else if (provider) {
       one.provider.settings = std::make_shared<const node>(std::move(one.extra));
       in.s.filters.push_back(std::move(one.provider));
@@ -315,8 +333,10 @@ void routes(const scene& in) {
     for (std::size_t hop = 0; hop < list[i].to.size(); ++hop)
       for (const auto& listener : in.s.server.listeners)
         if (list[i].to[hop].is_ip && list[i].to[hop] == listener.addr)
-          in.error(fmt::format("{}.to[{}]", path, hop), "routes.to = \"{}\" is this relay's own listener: mail would go in "
-                                                        "circles; write the next hop", listener.addr.text());
+          in.error(fmt::format("{}.to[{}]", path, hop),
+                   "routes.to = \"{}\" is this relay's own listener: mail would go in "
+                   "circles; write the next hop",
+                   listener.addr.text());
     if (in.s.server.outbound_local && (list[i].tls == outbound_tls::require || list[i].tls == outbound_tls::verify))
       in.error(path + ".tls", "routes.tls asks for TLS and server.outbound_local forbids it: remove one of them");
   }
@@ -337,13 +357,15 @@ void retry(const scene& in) {
              "retry.initial_delay = \"{}\" is more than retry.max_delay = \"{}\": write them in order",
              to_text(r.initial_delay), to_text(r.max_delay));
   if (in.s.dsn.delay_warning && *in.s.dsn.delay_warning >= r.expire_after)
-    in.warning("dsn.delay_warning", "dsn.delay_warning = \"{}\" never comes, mail expires after \"{}\": write less, or \"off\"",
+    in.warning("dsn.delay_warning",
+               "dsn.delay_warning = \"{}\" never comes, mail expires after \"{}\": write less, or \"off\"",
                to_text(*in.s.dsn.delay_warning), to_text(r.expire_after));
 }
 
 void switches(const scene& in) {
   if (in.s.server.disable_outbound)
-    in.warning("server.disable_outbound", "server.disable_outbound is set: mail is accepted and thrown away; write false");
+    in.warning("server.disable_outbound",
+               "server.disable_outbound is set: mail is accepted and thrown away; write false");
   if (in.s.server.outbound_local)
     in.warning("server.outbound_local", "server.outbound_local is set: all mail leaves in clear text; write false, and "
                                         "tls = \"none\" on the routes that need it");

@@ -56,15 +56,15 @@ struct dkim_settings {
   std::string selector;
   std::string private_key; ///< path of a PEM file
   dkim_key_type key_type{};
-  std::vector<std::string> domains; ///< patterns of sender domains this key signs for; never empty after load()
-  std::vector<std::string> headers; ///< field names to sign; empty: the signer's own safe list
+  std::vector<std::string> domains;     ///< patterns of sender domains this key signs for; never empty after load()
+  std::vector<std::string> headers;     ///< field names to sign; empty: the signer's own safe list
   std::optional<duration> expire_after; ///< x= of the signature; absent: none
   friend bool operator==(const dkim_settings&, const dkim_settings&) = default;
 };
 
 struct rate_limit_settings {
   bool enabled{};
-  std::optional<std::uint64_t> default_limit;        ///< messages a minute to one domain; absent or 0: unlimited
+  std::optional<std::uint64_t> default_limit;         ///< messages a minute to one domain; absent or 0: unlimited
   std::map<std::string, std::uint64_t> domain_limits; ///< by domain in lower case; 0: unlimited
   friend bool operator==(const rate_limit_settings&, const rate_limit_settings&) = default;
 };
@@ -176,7 +176,7 @@ struct route_settings {
 struct outbound_settings {
   std::uint16_t port{};
   bool paused{};
-  outbound_tls tls{}; ///< of destinations without a route
+  outbound_tls tls{};  ///< of destinations without a route
   std::string ca_file; ///< empty: the system's
   bool ipv6{};
   std::string source_ipv4; ///< empty: the system's choice
@@ -220,7 +220,7 @@ struct dsn_settings {
 };
 
 struct admin_settings {
-  std::string socket; ///< empty: none
+  std::string socket;   ///< empty: none
   std::uint32_t mode{}; ///< permission bits of the socket
   std::optional<endpoint> bind;
   std::uint32_t max_connections{};

@@ -62,7 +62,8 @@ using parsed = std::expected<T, std::string>;
 [[nodiscard]] parsed<duration> parse_duration(std::string_view text);
 /// The shortest spelling that parse_duration() reads back.
 [[nodiscard]] std::string to_text(duration value);
-/// "0", "512", "64KiB", "25MiB", "1GiB", "2TiB", also "10kB", "10MB", "1GB" (powers of 1000) and "64K", "25M", "1G" (of 1024).
+/// "0", "512", "64KiB", "25MiB", "1GiB", "2TiB", also "10kB", "10MB", "1GB" (powers of 1000) and "64K", "25M", "1G" (of
+/// 1024).
 [[nodiscard]] parsed<std::uint64_t> parse_size(std::string_view text);
 /// "192.0.2.0/24", "2001:db8::/32", or one address. Bits past the prefix must be zero.
 [[nodiscard]] parsed<network> parse_network(std::string_view text);
@@ -79,7 +80,8 @@ using parsed = std::expected<T, std::string>;
 /// The known name nearest to `name`, when it is near enough to be meant.
 [[nodiscard]] std::optional<std::string_view> nearest_name(std::string_view name,
                                                            std::span<const std::string_view> known);
-/// Control characters, quotes and bytes that are not UTF-8 escaped, at most 60 bytes kept: to quote a value in a message.
+/// Control characters, quotes and bytes that are not UTF-8 escaped, at most 60 bytes kept: to quote a value in a
+/// message.
 [[nodiscard]] std::string quoted(std::string_view text);
 
 } // namespace hedwig::config

@@ -26,8 +26,9 @@ namespace hedwig::dkim {
 namespace {
 
 constexpr std::size_t rsa_bits_max = 8192;
-constexpr std::string_view what_to_write = "DKIM keys are PEM files with an unencrypted RSA (PKCS#8 or PKCS#1) or Ed25519 "
-                                           "(PKCS#8) private key";
+constexpr std::string_view what_to_write =
+    "DKIM keys are PEM files with an unencrypted RSA (PKCS#8 or PKCS#1) or Ed25519 "
+    "(PKCS#8) private key";
 
 std::unexpected<error> refused(std::string_view where, std::string message) {
   return std::unexpected{error{HEDWIG_E_CONFIG, std::move(message), std::string{where}}};
@@ -132,7 +133,8 @@ struct signing_key::state {
   struct worker {
     Botan::AutoSeeded_RNG random;
     Botan::PK_Signer signer;
-    explicit worker(const state& of) : signer{*of.key, random, of.type == key_type::rsa ? "EMSA3(Raw,SHA-256)" : "Pure"} {}
+    explicit worker(const state& of)
+      : signer{*of.key, random, of.type == key_type::rsa ? "EMSA3(Raw,SHA-256)" : "Pure"} {}
   };
 
   std::unique_ptr<Botan::Private_Key> key;
@@ -164,18 +166,20 @@ std::string why_key_is_wrong(const Botan::Private_Key& key) {
   if (key.algo_name() != "RSA" && key.algo_name() != "Ed25519")
     return fmt::format("is a {} key; {}", key.algo_name(), what_to_write);
   if (key.algo_name() == "RSA" && key.key_length() < rsa_bits_min)
-    return fmt::format("the RSA key has {} bits; receivers refuse less than {}: make one of {} with `hedwig dkim-generate`",
-                       key.key_length(), rsa_bits_min, rsa_bits_advised);
+    return fmt::format(
+        "the RSA key has {} bits; receivers refuse less than {}: make one of {} with `hedwig dkim-generate`",
+        key.key_length(), rsa_bits_min, rsa_bits_advised);
   if (key.algo_name() == "RSA" && key.key_length() > rsa_bits_max)
-    return fmt::format("the RSA key has {} bits; receivers need not check more than 4096: make one of {}", key.key_length(),
-                       rsa_bits_advised);
+    return fmt::format("the RSA key has {} bits; receivers need not check more than 4096: make one of {}",
+                       key.key_length(), rsa_bits_advised);
   Botan::AutoSeeded_RNG random;
   return key.check_key(random, false) ? "" : "the numbers of the key do not fit together: the file is damaged";
 }
 
 } // namespace
 
-result<signing_key> signing_key::from_pem(std::string_view pem, std::string_view where, std::vector<std::string>& warnings) {
+result<signing_key> signing_key::from_pem(std::string_view pem, std::string_view where,
+                                          std::vector<std::string>& warnings) {
   auto label = pem_label(pem);
   if (label != "PRIVATE KEY" && label != "RSA PRIVATE KEY")
     return refused(where, why_label_is_wrong(label));
@@ -191,7 +195,8 @@ result<signing_key> signing_key::from_pem(std::string_view pem, std::string_view
   }
   made->type = made->key->algo_name() == "RSA" ? key_type::rsa : key_type::ed25519;
   if (made->type == key_type::rsa && made->key->key_length() < rsa_bits_advised)
-    warnings.push_back(fmt::format("{}: the RSA key has {} bits; {} are advised", where, made->key->key_length(), rsa_bits_advised));
+    warnings.push_back(
+        fmt::format("{}: the RSA key has {} bits; {} are advised", where, made->key->key_length(), rsa_bits_advised));
   return signing_key{std::move(made)};
 }
 
@@ -225,7 +230,9 @@ signing_key signing_key::generate(key_type type, std::size_t rsa_bits) {
 }
 
 key_type signing_key::type() const noexcept { return state_->type; }
-std::size_t signing_key::bits() const noexcept { return state_->type == key_type::rsa ? state_->key->key_length() : 256; }
+std::size_t signing_key::bits() const noexcept {
+  return state_->type == key_type::rsa ? state_->key->key_length() : 256;
+}
 std::string signing_key::private_pem() const { return Botan::PKCS8::PEM_encode(*state_->key); }
 
 std::string signing_key::public_base64() const {
@@ -237,7 +244,8 @@ std::string signing_key::public_base64() const {
 result<std::string> signing_key::sign(std::string_view sha256) const {
   try {
     auto one = state_->take();
-    auto raw = one->signer.sign_message(reinterpret_cast<const std::uint8_t*>(sha256.data()), sha256.size(), one->random);
+    auto raw =
+        one->signer.sign_message(reinterpret_cast<const std::uint8_t*>(sha256.data()), sha256.size(), one->random);
     state_->give_back(std::move(one));
     return std::string{raw.begin(), raw.end()};
   } catch (const std::exception& failure) {

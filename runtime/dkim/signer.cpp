@@ -39,7 +39,8 @@ bool is_name(std::string_view name) {
   if (name.empty() || name.size() > 253 || name.front() == '.' || name.back() == '.' || name.find("..") != name.npos)
     return false;
   return std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
   });
 }
 
@@ -157,8 +158,8 @@ std::int64_t seconds(wall_time now) {
   return std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
 }
 
-folded_field unsigned_field(const signer_settings& by, const std::vector<std::string>& names, std::string_view body_digest,
-                            wall_time now) {
+folded_field unsigned_field(const signer_settings& by, const std::vector<std::string>& names,
+                            std::string_view body_digest, wall_time now) {
   folded_field field{"DKIM-Signature: v=1;"};
   field.word(fmt::format("a={}-sha256;", to_string_view(by.key.type())));
   field.word("c=relaxed/relaxed;");
@@ -166,7 +167,8 @@ folded_field unsigned_field(const signer_settings& by, const std::vector<std::st
   field.word(fmt::format("s={};", by.selector));
   field.word(fmt::format("t={};", seconds(now)));
   if (by.expiry > std::chrono::seconds{0})
-    field.word(fmt::format("x={};", seconds(now) + std::min(by.expiry, std::chrono::seconds{std::chrono::years{100}}).count()));
+    field.word(fmt::format("x={};",
+                           seconds(now) + std::min(by.expiry, std::chrono::seconds{std::chrono::years{100}}).count()));
   field.word(fmt::format("bh={};", base64(body_digest)));
   field.fold();
   field.glue("h=");
@@ -177,11 +179,12 @@ folded_field unsigned_field(const signer_settings& by, const std::vector<std::st
   return field;
 }
 
-result<std::string> signature_field(const signer_settings& by, const header_fields& header, std::string_view body_digest,
-                                    wall_time now) {
+result<std::string> signature_field(const signer_settings& by, const header_fields& header,
+                                    std::string_view body_digest, wall_time now) {
   auto chosen = select_all(by, header);
   if (chosen.names.size() > signed_fields_max)
-    return std::unexpected{error{HEDWIG_E_INVALID, fmt::format("more than {} header fields to sign", signed_fields_max), {}}};
+    return std::unexpected{
+        error{HEDWIG_E_INVALID, fmt::format("more than {} header fields to sign", signed_fields_max), {}}};
   auto field = unsigned_field(by, chosen.names, body_digest, now);
   auto signature = by.key.sign(sha256(chosen.canonical + relaxed_field(field.text())));
   if (!signature)
@@ -208,7 +211,9 @@ result<void> check(const signer_settings& one, std::size_t i) {
     return refused(i, "selector", fmt::format("\"{}\" is no selector: write {}", one.selector, names));
   for (auto& pattern : one.applies_to)
     if (!is_pattern(pattern))
-      return refused(i, "applies_to", fmt::format("\"{}\" is no domain pattern: write \"example.com\", \"*.example.com\" or \"*\"", pattern));
+      return refused(
+          i, "applies_to",
+          fmt::format("\"{}\" is no domain pattern: write \"example.com\", \"*.example.com\" or \"*\"", pattern));
   for (auto& name : one.fields)
     if (!is_field_name(name))
       return refused(i, "headers", fmt::format("\"{}\" is no header field name", name));
@@ -245,7 +250,9 @@ result<signer> signer::make(std::vector<signer_settings> settings) {
     auto patterns = one.applies_to.empty() ? std::vector{one.domain} : one.applies_to;
     for (auto& written : patterns) {
       auto pattern = lower(written);
-      auto& known = pattern == "*" ? made.star_ : pattern.starts_with("*.") ? made.suffixes_[pattern.substr(2)] : made.exact_[pattern];
+      auto& known = pattern == "*"              ? made.star_
+                    : pattern.starts_with("*.") ? made.suffixes_[pattern.substr(2)]
+                                                : made.exact_[pattern];
       if (known.empty() || known.back() != i)
         known.push_back(i);
     }
@@ -267,7 +274,8 @@ const signer::chosen* signer::choose(std::string_view domain) const {
   return star_.empty() ? nullptr : &star_;
 }
 
-const signer::chosen* signer::choose(std::span<const std::string> from_domains, std::string_view envelope_domain) const {
+const signer::chosen* signer::choose(std::span<const std::string> from_domains,
+                                     std::string_view envelope_domain) const {
   for (auto& domain : from_domains)
     if (auto* found = choose(domain))
       return found;

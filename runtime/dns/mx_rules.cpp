@@ -78,7 +78,8 @@ std::vector<mail_host> hosts_of(const std::vector<mx_record>& records) {
 
 // RFC 5321, section 5.1: a host in the list never relays to one that is not nearer than itself.
 void drop_from_own(std::vector<mail_host>& hosts, std::span<const std::string> own_names) {
-  auto own = std::ranges::find_if(hosts, [&](auto& host) { return std::ranges::find(own_names, host.name) != own_names.end(); });
+  auto own = std::ranges::find_if(
+      hosts, [&](auto& host) { return std::ranges::find(own_names, host.name) != own_names.end(); });
   if (own != hosts.end())
     std::erase_if(hosts, [limit = own->preference](auto& host) { return host.preference >= limit; });
 }
@@ -147,7 +148,8 @@ route_result route_by_mx(std::string_view domain, const mx_answer& answer, std::
   route.site = site_of(route.hosts);
   drop_from_own(route.hosts, own_names);
   if (route.hosts.empty())
-    return std::unexpected{no_route{true, "5.4.6", fmt::format("Mail for {} loops back to this host, its best MX", shown(domain))}};
+    return std::unexpected{
+        no_route{true, "5.4.6", fmt::format("Mail for {} loops back to this host, its best MX", shown(domain))}};
   route.secure = answer.secure;
   route.ttl = answer.ttl;
   return finish(std::move(route), random);
@@ -198,7 +200,8 @@ std::expected<std::vector<ip_address>, no_route> usable_addresses(std::string_vi
       why = *std::move(refused);
   }
   if (usable.empty())
-    return std::unexpected{no_route{true, "5.4.4", fmt::format("The mail host {} has no usable address: {}", shown(host), why)}};
+    return std::unexpected{
+        no_route{true, "5.4.4", fmt::format("The mail host {} has no usable address: {}", shown(host), why)}};
   return usable;
 }
 

@@ -37,9 +37,9 @@ struct mail_host {
 /// The hosts of a domain in the order to try them.
 struct mail_route {
   std::vector<mail_host> hosts; ///< 1 to mail_hosts_max
-  std::string site;             ///< key of the destination: the sorted host names, so that domains that share hosts share it
-  bool implicit = false;        ///< no MX: the domain itself is the host (RFC 5321, section 5.1)
-  bool secure = false;          ///< the MX answer was DNSSEC-validated
+  std::string site;      ///< key of the destination: the sorted host names, so that domains that share hosts share it
+  bool implicit = false; ///< no MX: the domain itself is the host (RFC 5321, section 5.1)
+  bool secure = false;   ///< the MX answer was DNSSEC-validated
   std::chrono::seconds ttl{0};
 };
 
@@ -49,8 +49,8 @@ using route_result = std::expected<mail_route, no_route>;
 using random_below = std::function<std::uint64_t(std::uint64_t bound)>;
 
 /// The way to `domain` by what its MX look-up said (RFC 5321, section 5.1; RFC 7505). Best preference first, equal ones
-/// shuffled by `random`. Targets that are no host names (addresses, garbage) are skipped. When one of `own_names` (lower
-/// case) is among the targets, it and all that are not better than it are dropped; 5.4.6 when nothing is left.
+/// shuffled by `random`. Targets that are no host names (addresses, garbage) are skipped. When one of `own_names`
+/// (lower case) is among the targets, it and all that are not better than it are dropped; 5.4.6 when nothing is left.
 [[nodiscard]] route_result route_by_mx(std::string_view domain, const mx_answer& answer,
                                        std::span<const std::string> own_names, const random_below& random);
 

@@ -93,7 +93,9 @@ result<void> use_servers(ub_ctx* context, option_setter& options, const resolver
   for (auto& text : settings.servers) {
     auto parsed = parse_server(text);
     if (!parsed)
-      return refused(fmt::format("\"{}\" is no name server: write an address, \"192.0.2.1:53\" or \"[2001:db8::1]:53\"", text), "dns.servers");
+      return refused(
+          fmt::format("\"{}\" is no name server: write an address, \"192.0.2.1:53\" or \"[2001:db8::1]:53\"", text),
+          "dns.servers");
     loopback |= classify(parsed->address) == address_class::loopback;
     auto target = fmt::format("{}@{}", parsed->address.text(), parsed->port);
     options.check(ub_ctx_set_fwd(context, target.c_str()), target);
@@ -141,7 +143,8 @@ result<context_ptr> make_context(const resolver_settings& settings) {
     return std::unexpected{std::move(used).error()};
   if (!settings.trust_anchor.empty()) {
     if (!std::ifstream{settings.trust_anchor})
-      return refused(fmt::format("cannot read the trust anchor {}", settings.trust_anchor.string()), "dns.trust_anchor");
+      return refused(fmt::format("cannot read the trust anchor {}", settings.trust_anchor.string()),
+                     "dns.trust_anchor");
     options.check(ub_ctx_add_ta_file(context.get(), settings.trust_anchor.c_str()), settings.trust_anchor.string());
   }
   options.check(ub_ctx_async(context.get(), 1), "asynchronous use");

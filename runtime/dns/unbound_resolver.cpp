@@ -103,8 +103,8 @@ private:
 class unbound_resolver::impl {
 public:
   impl(resolver_settings settings, context_ptr context, int wake, clock& time)
-    : settings_{checked(std::move(settings))}, time_{time}, cache_{settings_.mx_cache_entries}, context_{std::move(context)}, wake_{wake},
-      thread_{[this] { run(); }} {}
+    : settings_{checked(std::move(settings))}, time_{time}, cache_{settings_.mx_cache_entries},
+      context_{std::move(context)}, wake_{wake}, thread_{[this] { run(); }} {}
 
   ~impl() {
     {
@@ -126,11 +126,17 @@ public:
       return done(*std::move(known));
     }
     std::vector<query> one(1);
-    one[0] = {this, name, type_mx, [this, name, done](raw_answer raw) {
+    one[0] = {this,
+              name,
+              type_mx,
+              [this, name, done](raw_answer raw) {
                 auto answer = to_mx(std::move(raw), settings_.ttl_max);
                 cache_.put(name, answer, time_.steady());
                 done(std::move(answer));
-              }, {}, 0, {}};
+              },
+              {},
+              0,
+              {}};
     if (!submit(std::move(one)))
       done({.status = lookup_status::overload, .records = {}, .why = "too many look-ups wait"});
   }
@@ -146,9 +152,11 @@ public:
     join->ipv6_first = settings_.order == address_order::ipv6_first;
     std::vector<query> both;
     if (settings_.order != address_order::ipv4_only)
-      both.push_back({this, name, type_aaaa, [join](raw_answer raw) { join->arrived(join->v6, std::move(raw)); }, {}, 0, {}});
+      both.push_back(
+          {this, name, type_aaaa, [join](raw_answer raw) { join->arrived(join->v6, std::move(raw)); }, {}, 0, {}});
     if (settings_.order != address_order::ipv6_only)
-      both.push_back({this, name, type_a, [join](raw_answer raw) { join->arrived(join->v4, std::move(raw)); }, {}, 0, {}});
+      both.push_back(
+          {this, name, type_a, [join](raw_answer raw) { join->arrived(join->v4, std::move(raw)); }, {}, 0, {}});
     join->missing = static_cast<int>(both.size());
     if (!submit(std::move(both)))
       done({.status = lookup_status::overload, .addresses = {}, .why = "too many look-ups wait"});
@@ -247,7 +255,8 @@ private:
 
   void start(std::list<query>::iterator at) {
     at->place = at;
-    auto failure = ub_resolve_async(context_.get(), at->name.c_str(), at->type, class_in, &*at, &impl::on_result, &at->async_id);
+    auto failure =
+        ub_resolve_async(context_.get(), at->name.c_str(), at->type, class_in, &*at, &impl::on_result, &at->async_id);
     if (failure != 0)
       finish(at, copy_answer(failure, nullptr));
   }
@@ -314,7 +323,8 @@ private:
       return 0; // what just ended made room
     if (outstanding_.empty())
       return -1;
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(outstanding_.front().deadline - std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(outstanding_.front().deadline - std::chrono::steady_clock::now());
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
   }
 
@@ -348,11 +358,14 @@ result<std::unique_ptr<unbound_resolver>> unbound_resolver::make(const resolver_
   auto wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake < 0)
     return std::unexpected{system_error(errno, "eventfd")};
-  return std::unique_ptr<unbound_resolver>{new unbound_resolver{std::make_unique<impl>(settings, *std::move(context), wake, time)}};
+  return std::unique_ptr<unbound_resolver>{
+      new unbound_resolver{std::make_unique<impl>(settings, *std::move(context), wake, time)}};
 }
 
 void unbound_resolver::mx(std::string_view domain, mx_callback done) { impl_->mx(domain, std::move(done)); }
-void unbound_resolver::addresses(std::string_view host, address_callback done) { impl_->addresses(host, std::move(done)); }
+void unbound_resolver::addresses(std::string_view host, address_callback done) {
+  impl_->addresses(host, std::move(done));
+}
 std::size_t unbound_resolver::remembered() const { return impl_->stats().mx_cache_entries; }
 resolver_stats unbound_resolver::stats() const { return impl_->stats(); }
 void unbound_resolver::clear_cache() { impl_->clear_cache(); }

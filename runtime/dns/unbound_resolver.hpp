@@ -22,12 +22,13 @@ struct resolver_settings {
   std::vector<std::string> servers; ///< "127.0.0.1:5353", "[::1]:53", "192.0.2.1"; empty: the system's
   address_order order = address_order::ipv6_first;
   std::chrono::milliseconds query_timeout{30'000};
-  std::size_t outstanding_max = 500;   ///< queries given to libunbound at a time
-  std::size_t waiting_max = 20'000;    ///< queries that wait for their turn; above: overload
+  std::size_t outstanding_max = 500; ///< queries given to libunbound at a time
+  std::size_t waiting_max = 20'000;  ///< queries that wait for their turn; above: overload
   std::size_t mx_cache_entries = 10'000;
   std::chrono::seconds ttl_max = std::chrono::hours{24}; ///< longer TTLs are cut
   std::size_t cache_bytes = std::size_t{16} << 20;       ///< libunbound's own caches, together
-  telemetry::histogram* query_time = nullptr; ///< observes each query that the MX cache could not answer; outlives the resolver
+  telemetry::histogram* query_time =
+      nullptr;                        ///< observes each query that the MX cache could not answer; outlives the resolver
   std::filesystem::path trust_anchor; ///< "/usr/share/dns/root.key" to validate DNSSEC; empty: no validation
 };
 

@@ -53,8 +53,8 @@ std::string lower(std::string_view text) {
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower_prefix) noexcept {
-  return text.size() >= lower_prefix.size() &&
-         std::equal(lower_prefix.begin(), lower_prefix.end(), text.begin(), [](char a, char b) { return a == lower(b); });
+  return text.size() >= lower_prefix.size() && std::equal(lower_prefix.begin(), lower_prefix.end(), text.begin(),
+                                                          [](char a, char b) { return a == lower(b); });
 }
 
 // Octets of the local part at the front of `text`, or nothing. The quotes count.
@@ -87,8 +87,8 @@ std::optional<std::size_t> dot_string(std::string_view text) noexcept {
   }
 }
 
-// What UTF-8 allows and no mailbox needs, but what makes people or other programs see another address: C1 controls, line
-// and paragraph separators, byte order marks, and the two signs that compatibility mapping turns into "@".
+// What UTF-8 allows and no mailbox needs, but what makes people or other programs see another address: C1 controls,
+// line and paragraph separators, byte order marks, and the two signs that compatibility mapping turns into "@".
 bool has_deceiving_characters(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size(); ++i) {
     auto rest = text.substr(i);
@@ -132,8 +132,8 @@ std::expected<std::string, address_fault> name_key(std::string_view name) {
   // U-labels of RFC 5890: no mapping of UTS 46, which makes "1" of a circled one and removes a full-width "@".
   auto terminated = lower(name);
   std::uint8_t* found = nullptr;
-  auto code = idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(terminated.c_str()), &found,
-                             IDN2_NFC_INPUT | IDN2_NO_TR46);
+  auto code =
+      idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(terminated.c_str()), &found, IDN2_NFC_INPUT | IDN2_NO_TR46);
   auto owner = std::unique_ptr<std::uint8_t, decltype(&idn2_free)>{found, &idn2_free};
   if (code != IDN2_OK)
     return faulty{code == IDN2_TOO_BIG_LABEL || code == IDN2_TOO_BIG_DOMAIN ? address_fault::domain_too_long
@@ -169,8 +169,8 @@ std::size_t domain_extent(std::string_view text) noexcept {
     auto end = text.find_first_of("]\r\n>", 1);
     return end != std::string_view::npos && text[end] == ']' ? end + 1 : 0;
   }
-  return static_cast<std::size_t>(
-      std::ranges::find_if_not(text, [](char c) { return is(c, is_domain_text); }) - text.begin());
+  return static_cast<std::size_t>(std::ranges::find_if_not(text, [](char c) { return is(c, is_domain_text); }) -
+                                  text.begin());
 }
 
 // Without the allocation of domain_key(), for the usual domain.
@@ -185,12 +185,18 @@ std::optional<address_fault> check_domain(std::string_view domain) {
 
 std::string_view to_string_view(address_fault fault) noexcept {
   switch (fault) {
-  case address_fault::syntax: return "syntax";
-  case address_fault::source_route: return "source route";
-  case address_fault::local_part_too_long: return "local part too long";
-  case address_fault::domain_too_long: return "domain too long";
-  case address_fault::too_long: return "address too long";
-  case address_fault::bad_domain: return "bad domain";
+  case address_fault::syntax:
+    return "syntax";
+  case address_fault::source_route:
+    return "source route";
+  case address_fault::local_part_too_long:
+    return "local part too long";
+  case address_fault::domain_too_long:
+    return "domain too long";
+  case address_fault::too_long:
+    return "address too long";
+  case address_fault::bad_domain:
+    return "bad domain";
   }
   return "syntax";
 }

@@ -24,7 +24,7 @@ constexpr std::size_t message_id_max = 900;
 constexpr std::size_t header_line_max = 900;
 constexpr std::string_view default_boundary = "=_report_";
 
-// ---- input made safe --------------------------------------------------------------------------------------------------
+// ---- input made safe
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -45,7 +45,8 @@ int hex_value(char c) {
 std::string decode_xtext(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool coded = text[i] == '+' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
+    const bool coded =
+        text[i] == '+' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
     out += coded ? static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])) : text[i];
     i += coded ? 2 : 0;
   }
@@ -55,7 +56,8 @@ std::string decode_xtext(std::string_view text) {
 dsn_recipient made_safe(const dsn_recipient& raw, dsn_kind kind) {
   dsn_recipient safe = raw;
   safe.final_recipient = sanitise_peer_text(raw.final_recipient, address_max);
-  safe.original_recipient = sanitise_peer_text(decode_xtext(raw.original_recipient.substr(0, 3 * address_max)), address_max);
+  safe.original_recipient =
+      sanitise_peer_text(decode_xtext(raw.original_recipient.substr(0, 3 * address_max)), address_max);
   safe.remote_mta = sanitise_peer_text(raw.remote_mta, host_max);
   safe.remote_ip = sanitise_peer_text(raw.remote_ip, host_max);
   safe.text = sanitise_peer_text(raw.text, text_max);
@@ -64,7 +66,7 @@ dsn_recipient made_safe(const dsn_recipient& raw, dsn_kind kind) {
   return safe;
 }
 
-// ---- the original's header --------------------------------------------------------------------------------------------
+// ---- the original's header
 
 struct original_header {
   std::string text;       ///< CRLF, bounded, safe
@@ -131,7 +133,7 @@ original_header read_header(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
-// ---- text for people --------------------------------------------------------------------------------------------------
+// ---- text for people
 
 /// Wraps at spaces, each line after `indent` spaces; a word longer than a line may be is broken.
 std::string wrapped(std::string_view text, std::size_t indent) {
@@ -166,7 +168,8 @@ std::string what_happened(const dsn_recipient& r) {
   const std::string server = server_name(r);
   const std::string text = r.text.empty() ? std::string{"no reason is known"} : r.text;
   if (r.reply_code != 0)
-    return fmt::format("The server {} answered: {} {} {}", server.empty() ? "there" : server, r.reply_code, r.status, text);
+    return fmt::format("The server {} answered: {} {} {}", server.empty() ? "there" : server, r.reply_code, r.status,
+                       text);
   return server.empty() ? fmt::format("This relay found: {}", text)
                         : fmt::format("This relay found, with the server {}: {}", server, text);
 }
@@ -197,11 +200,12 @@ std::string opening(const dsn_report& report, std::string_view host) {
                                date_text(report.arrival), whom, many ? "them" : "this address"),
                    0);
   else
-    out += wrapped(fmt::format("The message you sent, taken here on {}, is not delivered yet to {} named below. The relay "
-                               "keeps trying by itself: you need not do anything and should not send it again. You will "
-                               "be told if it fails for good.",
-                               date_text(report.arrival), whom),
-                   0);
+    out +=
+        wrapped(fmt::format("The message you sent, taken here on {}, is not delivered yet to {} named below. The relay "
+                            "keeps trying by itself: you need not do anything and should not send it again. You will "
+                            "be told if it fails for good.",
+                            date_text(report.arrival), whom),
+                0);
   return out += crlf;
 }
 
@@ -220,7 +224,7 @@ std::string human_part(const dsn_report& report, const std::vector<dsn_recipient
   return out;
 }
 
-// ---- message/delivery-status ------------------------------------------------------------------------------------------
+// ---- message/delivery-status
 
 /// RFC 3464 2.1.2: "rfc822; address"; RFC 6533 section 3 for addresses outside ASCII.
 std::string typed_address(std::string_view address) {
@@ -255,8 +259,8 @@ std::string recipient_fields(const dsn_recipient& r, dsn_kind kind, bool global)
 std::string status_part(const dsn_report& report, const std::vector<dsn_recipient>& listed, std::string_view host,
                         bool global) {
   std::string out;
-  if (const std::string id = ascii_only(sanitise_peer_text(decode_xtext(report.envelope_id.substr(0, 3 * envelope_id_max)),
-                                                           envelope_id_max));
+  if (const std::string id = ascii_only(
+          sanitise_peer_text(decode_xtext(report.envelope_id.substr(0, 3 * envelope_id_max)), envelope_id_max));
       !id.empty())
     out += folded_field("Original-Envelope-Id", id);
   out += folded_field("Reporting-MTA", fmt::format("dns; {}", host));
@@ -266,7 +270,7 @@ std::string status_part(const dsn_report& report, const std::vector<dsn_recipien
   return out;
 }
 
-// ---- the whole --------------------------------------------------------------------------------------------------------
+// ---- the whole
 
 struct part {
   std::string_view type;
@@ -308,7 +312,8 @@ std::string main_header(const dsn_report& report, std::string_view host, std::st
 }
 
 std::string assemble(std::string head, const std::vector<part>& parts, std::string_view boundary, bool is_8bit) {
-  head += "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"" + std::string{boundary} + "\"\r\n";
+  head +=
+      "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"" + std::string{boundary} + "\"\r\n";
   if (is_8bit)
     head += "Content-Transfer-Encoding: 8bit\r\n";
   head += "\r\nThis is a report in MIME format.\r\n";
@@ -339,15 +344,15 @@ dsn_message make_dsn(const dsn_report& report) {
   std::string human = human_part(report, listed, host);
   const std::string_view human_type = is_ascii(human) ? "text/plain; charset=us-ascii" : "text/plain; charset=utf-8";
   const std::string_view header_type = is_ascii(original.text) ? "text/rfc822-headers" : "message/global-headers";
-  std::vector<part> parts{
-      {human_type, std::move(human)},
-      {global ? "message/global-delivery-status" : "message/delivery-status", status_part(report, listed, host, global)},
-      {header_type, std::move(original.text)}};
+  std::vector<part> parts{{human_type, std::move(human)},
+                          {global ? "message/global-delivery-status" : "message/delivery-status",
+                           status_part(report, listed, host, global)},
+                          {header_type, std::move(original.text)}};
   dsn_message out;
   out.needs_smtputf8 = !is_ascii(report.sender);
   out.is_8bit = std::any_of(parts.begin(), parts.end(), [](const part& p) { return !is_ascii(p.text); });
-  out.text = assemble(main_header(report, host, unique, original.message_id), parts, boundary_for(unique, parts),
-                      out.is_8bit);
+  out.text =
+      assemble(main_header(report, host, unique, original.message_id), parts, boundary_for(unique, parts), out.is_8bit);
   out.is_8bit = out.is_8bit || out.needs_smtputf8;
   return out;
 }

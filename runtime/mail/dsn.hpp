@@ -34,15 +34,15 @@ struct dsn_recipient {
 /// Everything a report is made of; there is no clock and no randomness inside make_dsn.
 struct dsn_report {
   dsn_kind kind = dsn_kind::failure;
-  std::string reporting_mta;    ///< our host name; also the domain of From
-  std::string sender;           ///< reverse-path of the original: who gets this. Must not be empty (no bounce of a bounce)
-  std::string envelope_id;      ///< ENVID as received; empty: field left out
-  std::string unique;           ///< letters and digits nobody else uses: left part of Message-ID, middle of the boundary
-  wall_time now{};              ///< Date
-  wall_time arrival{};          ///< when the original was taken
-  std::string queue_id;         ///< our name of the original, for the postmaster who reads the log; may be empty
+  std::string reporting_mta; ///< our host name; also the domain of From
+  std::string sender;        ///< reverse-path of the original: who gets this. Must not be empty (no bounce of a bounce)
+  std::string envelope_id;   ///< ENVID as received; empty: field left out
+  std::string unique;        ///< letters and digits nobody else uses: left part of Message-ID, middle of the boundary
+  wall_time now{};           ///< Date
+  wall_time arrival{};       ///< when the original was taken
+  std::string queue_id;      ///< our name of the original, for the postmaster who reads the log; may be empty
   std::vector<dsn_recipient> recipients;
-  std::string_view original_headers; ///< header section of the original, any line ends; borrowed for the call
+  std::string_view original_headers;   ///< header section of the original, any line ends; borrowed for the call
   std::size_t headers_max = 32 * 1024; ///< bytes of it that go in
   std::size_t recipients_max = 1000;   ///< more than this are counted in the text and not listed
 };
@@ -54,8 +54,8 @@ struct dsn_message {
   bool needs_smtputf8 = false; ///< the address of the sender is not ASCII: its header field needs RFC 6531
 };
 
-/// Makes the multipart/report of RFC 3462 with message/delivery-status (RFC 3464) or, as soon as an address is not ASCII,
-/// message/global-delivery-status (RFC 6533), and the original's header section. Thread: any.
+/// Makes the multipart/report of RFC 3462 with message/delivery-status (RFC 3464) or, as soon as an address is not
+/// ASCII, message/global-delivery-status (RFC 6533), and the original's header section. Thread: any.
 [[nodiscard]] dsn_message make_dsn(const dsn_report& report);
 
 } // namespace hedwig::mail

@@ -61,9 +61,12 @@ slice contiguous_front(const rope& message) {
 
 std::string_view to_string_view(header_fault fault) noexcept {
   switch (fault) {
-  case header_fault::too_long: return "header too long";
-  case header_fault::too_many_fields: return "too many header fields";
-  case header_fault::loop: return "mail loop";
+  case header_fault::too_long:
+    return "header too long";
+  case header_fault::too_many_fields:
+    return "too many header fields";
+  case header_fault::loop:
+    return "mail loop";
   }
   return "header too long";
 }
@@ -101,7 +104,8 @@ std::expected<void, header_fault> header_block::scan(std::string_view text) {
     if (is_blank(line.front()) && !fields_.empty()) {
       auto& field = fields_.back();
       field.value = text.substr(static_cast<std::size_t>(field.value.data() - text.data()));
-      field.value = field.value.substr(0, size_ + line.size() - static_cast<std::size_t>(field.value.data() - text.data()));
+      field.value =
+          field.value.substr(0, size_ + line.size() - static_cast<std::size_t>(field.value.data() - text.data()));
       field.size += next;
     } else if (auto name = field_name(line, &colon); name != 0) {
       if (fields_.size() == header_fields_max)

@@ -100,8 +100,8 @@ struct received_info {
 struct prepare_options {
   std::size_t header_max = header_octets_max; ///< octets of the header as it came
   std::size_t received_max = received_fields_max;
-  bool add_missing = true;         ///< Date and Message-ID
-  bool remove_bcc = true;          ///< Bcc and Resent-Bcc
+  bool add_missing = true;            ///< Date and Message-ID
+  bool remove_bcc = true;             ///< Bcc and Resent-Bcc
   std::string_view message_id_domain; ///< of an added Message-ID; empty: received_info::by
 };
 

@@ -6,8 +6,8 @@ namespace hedwig::mail {
 
 namespace {
 
-// RFC 5322 section 3.4 read by one pass over the characters. Lenient about what is no address, since only what parses as
-// one at the end is given out.
+// RFC 5322 section 3.4 read by one pass over the characters. Lenient about what is no address, since only what parses
+// as one at the end is given out.
 class address_list_reader {
 public:
   address_list_reader(std::string_view value, std::size_t limit) : rest_{value}, limit_{limit} {}
@@ -24,19 +24,37 @@ private:
   void step() {
     char c = rest_.front();
     switch (c) {
-    case '(': skip_comment(); return;
-    case '"': copy_quoted('"'); return;
-    case '[': copy_quoted(']'); return;
+    case '(':
+      skip_comment();
+      return;
+    case '"':
+      copy_quoted('"');
+      return;
+    case '[':
+      copy_quoted(']');
+      return;
     case ' ':
     case '\t':
     case '\r':
-    case '\n': space_ = true; break;
-    case '<': begin_angle(); break;
-    case '>': end_angle(); break;
+    case '\n':
+      space_ = true;
+      break;
+    case '<':
+      begin_angle();
+      break;
+    case '>':
+      end_angle();
+      break;
     case ',':
-    case ';': in_angle_ ? add(c) : end_of_mailbox(); break;
-    case ':': in_angle_ ? add(c) : clear(); break; // a group's name ends
-    default: add(c); break;
+    case ';':
+      in_angle_ ? add(c) : end_of_mailbox();
+      break;
+    case ':':
+      in_angle_ ? add(c) : clear();
+      break; // a group's name ends
+    default:
+      add(c);
+      break;
     }
     rest_.remove_prefix(1);
   }

@@ -12,7 +12,8 @@ namespace {
 // One text of a peer in a Received field; keeps its lines under 998 octets.
 constexpr std::size_t peer_text_octets_max = 255;
 
-// What cannot end a token, a comment or a line. Everything else of a host name, literal, protocol or cipher becomes "?".
+// What cannot end a token, a comment or a line. Everything else of a host name, literal, protocol or cipher becomes
+// "?".
 bool is_plain(char c, bool smtputf8) noexcept {
   auto byte = static_cast<unsigned char>(c);
   if (byte >= 0x80)

@@ -57,7 +57,8 @@ bool is_mapped(const std::array<std::uint8_t, 16>& bytes) noexcept {
 }
 
 /// The first `prefix` bits are equal.
-bool same_bits(const std::array<std::uint8_t, 16>& left, const std::array<std::uint8_t, 16>& right, int prefix) noexcept {
+bool same_bits(const std::array<std::uint8_t, 16>& left, const std::array<std::uint8_t, 16>& right,
+               int prefix) noexcept {
   auto whole = static_cast<std::size_t>(prefix / 8);
   if (!std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(whole), right.begin()))
     return false;
@@ -205,9 +206,7 @@ bool address::is_private() const noexcept {
          (a == 169 && b == 254);
 }
 
-bool address::is_unspecified() const noexcept {
-  return bytes_ == std::array<std::uint8_t, 16>{};
-}
+bool address::is_unspecified() const noexcept { return bytes_ == std::array<std::uint8_t, 16>{}; }
 
 bool address::is_multicast() const noexcept {
   if (is_v6())
@@ -240,8 +239,6 @@ bool network::contains(const address& host) const noexcept {
   return host.family() == base_.family() && same_bits(base_.bytes(), host.bytes(), prefix_);
 }
 
-std::string network::text() const {
-  return fmt::format("{}/{}", base_.ip_text(), prefix_);
-}
+std::string network::text() const { return fmt::format("{}/{}", base_.ip_text(), prefix_); }
 
 } // namespace hedwig::net

@@ -25,7 +25,8 @@ public:
   address() noexcept = default;
   /// The address in the first four bytes.
   [[nodiscard]] static address v4(std::array<std::uint8_t, 4> bytes, std::uint16_t port) noexcept;
-  [[nodiscard]] static address v6(std::array<std::uint8_t, 16> bytes, std::uint16_t port, std::uint32_t scope = 0) noexcept;
+  [[nodiscard]] static address v6(std::array<std::uint8_t, 16> bytes, std::uint16_t port,
+                                  std::uint32_t scope = 0) noexcept;
 
   /// "127.0.0.1:25", "[::1]:25"; with a default port also "127.0.0.1", "::1" and "[::1]". Host names, zones (%eth0)
   /// and ports outside 0 to 65535 are errors whose text says what to write.

@@ -18,8 +18,8 @@ class acceptor_core final : public event_sink {
 public:
   acceptor_core(epoll_loop& on, descriptor socket, const listen_options& options, acceptor_handler& handler,
                 const address& local)
-      : event_sink{on}, socket_{std::move(socket)}, options_{options}, handler_{&handler}, local_{local},
-        wildcard_{local.is_unspecified()}, rest_{on, [this] { end_rest(); }} {
+    : event_sink{on}, socket_{std::move(socket)}, options_{options}, handler_{&handler}, local_{local},
+      wildcard_{local.is_unspecified()}, rest_{on, [this] { end_rest(); }} {
     loop_.counts().acceptors_open.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -56,8 +56,7 @@ private:
   bool accept_one() {
     sockaddr_storage raw{};
     socklen_t size = sizeof raw;
-    descriptor fresh{
-        ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&raw), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    descriptor fresh{::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&raw), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     if (!fresh)
       return failed(errno);
     auto peer = address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), size);
@@ -143,8 +142,8 @@ void acceptor_core::on_loop_end() noexcept {
 }
 
 std::unexpected<error> not_usable(int fd, std::string_view why) {
-  return std::unexpected{
-      error{HEDWIG_E_CONFIG, fmt::format("the inherited descriptor {} {}: pass a listening TCP socket", fd, why), {}, 0}};
+  return std::unexpected{error{
+      HEDWIG_E_CONFIG, fmt::format("the inherited descriptor {} {}: pass a listening TCP socket", fd, why), {}, 0}};
 }
 
 } // namespace

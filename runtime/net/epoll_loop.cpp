@@ -30,8 +30,8 @@ result<std::unique_ptr<loop>> make_epoll_loop(hedwig::clock& time, const loop_op
 }
 
 epoll_loop::epoll_loop(hedwig::clock& time, const loop_options& options, descriptor epoll, descriptor event)
-    : clock_{time}, options_{options}, epoll_{std::move(epoll)}, event_{std::move(event)},
-      wheel_{time.steady(), options.tick} {
+  : clock_{time}, options_{options}, epoll_{std::move(epoll)}, event_{std::move(event)}, wheel_{time.steady(),
+                                                                                                options.tick} {
   options_.read_buffer = std::max(options_.read_buffer, std::size_t{1024});
   options_.events_per_turn = std::max(options_.events_per_turn, 1);
   auto& limits = options_.limits;
@@ -75,9 +75,7 @@ void epoll_loop::post(std::move_only_function<void()> what) {
   wake();
 }
 
-void epoll_loop::defer(std::move_only_function<void()> what) {
-  deferred_.push_back(std::move(what));
-}
+void epoll_loop::defer(std::move_only_function<void()> what) { deferred_.push_back(std::move(what)); }
 
 void epoll_loop::run() {
   while (!stop_.load(std::memory_order_acquire))

@@ -5,7 +5,7 @@
 namespace hedwig::net {
 
 epoll_stream::epoll_stream(epoll_loop& on, stream_core& core, const address& peer, const address& local)
-    : loop_{on}, core_{&core}, peer_{peer}, local_{local} {
+  : loop_{on}, core_{&core}, peer_{peer}, local_{local} {
   core.set_handle(this);
 }
 
@@ -53,13 +53,9 @@ void epoll_stream::flush() {
     core_->send_output();
 }
 
-std::size_t epoll_stream::pending_output() const noexcept {
-  return core_ != nullptr ? core_->pending_output() : 0;
-}
+std::size_t epoll_stream::pending_output() const noexcept { return core_ != nullptr ? core_->pending_output() : 0; }
 
-bool epoll_stream::writable() const noexcept {
-  return core_ != nullptr && core_->writable();
-}
+bool epoll_stream::writable() const noexcept { return core_ != nullptr && core_->writable(); }
 
 void epoll_stream::pause_reading() {
   if (core_ != nullptr)
@@ -71,18 +67,14 @@ void epoll_stream::resume_reading() {
     core_->set_paused(false);
 }
 
-bool epoll_stream::reading_paused() const noexcept {
-  return core_ != nullptr && core_->paused();
-}
+bool epoll_stream::reading_paused() const noexcept { return core_ != nullptr && core_->paused(); }
 
 void epoll_stream::start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name) {
   if (core_ != nullptr)
     core_->start_tls(std::move(context), role, server_name);
 }
 
-const tls_info* epoll_stream::tls() const noexcept {
-  return core_ != nullptr ? core_->tls() : nullptr;
-}
+const tls_info* epoll_stream::tls() const noexcept { return core_ != nullptr ? core_->tls() : nullptr; }
 
 void epoll_stream::close() {
   loop_.check_thread();

@@ -52,7 +52,7 @@ private:
   struct tls_part {
     tls_part(std::shared_ptr<const tls_context> context, std::string_view server_name, std::string cache_key,
              output_queue& wire)
-        : session{std::move(context), server_name, std::move(cache_key), wire} {}
+      : session{std::move(context), server_name, std::move(cache_key), wire} {}
     tls_session session;
     output_queue clear; // not yet encrypted
     tls_info info;
@@ -103,9 +103,9 @@ private:
   descriptor socket_;
   phase phase_;
   bool paused_ = false;
-  bool choked_ = false;   // the peer does not take our output, so we take no input
-  bool blocked_ = false;  // the kernel takes no output
-  bool eof_ = false;      // the peer's FIN, or close_notify
+  bool choked_ = false;  // the peer does not take our output, so we take no input
+  bool blocked_ = false; // the kernel takes no output
+  bool eof_ = false;     // the peer's FIN, or close_notify
   bool unwritable_ = false;
   bool drained_due_ = false;
   bool reoffer_ = false;
@@ -130,8 +130,8 @@ public:
   [[nodiscard]] static std::unique_ptr<stream> open(epoll_loop& on, descriptor socket, const address& peer,
                                                     const address& local, stream_handler& handler);
   [[nodiscard]] static std::unique_ptr<stream> connecting(epoll_loop& on, descriptor socket, const address& to,
-                                                          const std::optional<address>& source,
-                                                          stream_handler& handler, const connect_options& options);
+                                                          const std::optional<address>& source, stream_handler& handler,
+                                                          const connect_options& options);
   ~epoll_stream() override;
 
   void write(std::string_view text) override;

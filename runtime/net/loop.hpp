@@ -91,7 +91,8 @@ public:
   virtual ~acceptor_handler() = default;
   /// On the loop's thread. The connection may be moved to another loop. The acceptor may be destroyed in here.
   virtual void on_connection(std::unique_ptr<connection> accepted) = 0;
-  /// No descriptor or memory for a connection: accepting rests for listen_options::exhausted_pause, then goes on by itself.
+  /// No descriptor or memory for a connection: accepting rests for listen_options::exhausted_pause, then goes on by
+  /// itself.
   virtual void on_exhausted(const error&) {}
 };
 
@@ -157,7 +158,8 @@ public:
                                                                 stream_handler& handler,
                                                                 const connect_options& options = {}) = 0;
   /// Makes an accepted connection a stream of this loop. One whose peer is gone already is reported by on_closed().
-  [[nodiscard]] virtual std::unique_ptr<stream> adopt(std::unique_ptr<connection> accepted, stream_handler& handler) = 0;
+  [[nodiscard]] virtual std::unique_ptr<stream> adopt(std::unique_ptr<connection> accepted,
+                                                      stream_handler& handler) = 0;
 };
 
 /// A loop on epoll. Fails when the process is out of descriptors.

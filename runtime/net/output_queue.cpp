@@ -36,9 +36,7 @@ std::size_t output_queue::gather(std::span<iovec> out) const noexcept {
   return count;
 }
 
-std::string_view output_queue::front() const noexcept {
-  return empty() ? std::string_view{} : segments_[head_].rest();
-}
+std::string_view output_queue::front() const noexcept { return empty() ? std::string_view{} : segments_[head_].rest(); }
 
 void output_queue::consume(std::size_t count) noexcept {
   while (count > 0 && head_ < segments_.size()) {

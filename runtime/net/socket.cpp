@@ -54,9 +54,7 @@ int pending_error(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &size) == 0 ? status : errno;
 }
 
-void set_no_delay(int fd) noexcept {
-  set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
-}
+void set_no_delay(int fd) noexcept { set_flag(fd, IPPROTO_TCP, TCP_NODELAY); }
 
 void set_reset_on_close(int fd) noexcept {
   linger now{1, 0};
@@ -85,10 +83,11 @@ result<descriptor> open_listener(const address& at, const listen_options& option
 
 result<descriptor> open_connection(const address& to, const std::optional<address>& source) {
   if (source && source->family() != to.family())
-    return std::unexpected{error{HEDWIG_E_INVALID,
-                                 fmt::format("cannot connect to {} from {}: one is IPv4 and the other IPv6", to.text(),
-                                             source->ip_text()),
-                                 {}, 0}};
+    return std::unexpected{
+        error{HEDWIG_E_INVALID,
+              fmt::format("cannot connect to {} from {}: one is IPv4 and the other IPv6", to.text(), source->ip_text()),
+              {},
+              0}};
   auto socket = open_socket(to);
   if (!socket)
     return failed("cannot open a socket for", to);

@@ -48,7 +48,7 @@ void set_reset_on_close(int fd) noexcept;
 class socket_connection final : public connection {
 public:
   socket_connection(descriptor socket, const address& peer, const address& local) noexcept
-      : socket_{std::move(socket)}, peer_{peer}, local_{local} {}
+    : socket_{std::move(socket)}, peer_{peer}, local_{local} {}
   [[nodiscard]] const address& peer() const noexcept override { return peer_; }
   [[nodiscard]] const address& local() const noexcept override { return local_; }
   void refuse(std::string_view text) override;

@@ -40,9 +40,9 @@ struct tls_info {
   std::string peer_fingerprint;
 };
 
-/// What a stream tells its owner: on the loop's thread, one call at a time, and never from within a call the owner makes
-/// to the stream (such calls take effect first, and are reported in the same or the next iteration). Inside each of
-/// these the owner may do anything to the stream, destroying it included. They must not throw.
+/// What a stream tells its owner: on the loop's thread, one call at a time, and never from within a call the owner
+/// makes to the stream (such calls take effect first, and are reported in the same or the next iteration). Inside each
+/// of these the owner may do anything to the stream, destroying it included. They must not throw.
 class stream_handler {
 public:
   virtual ~stream_handler() = default;
@@ -94,16 +94,17 @@ public:
   virtual void resume_reading() = 0;
   [[nodiscard]] virtual bool reading_paused() const noexcept = 0;
 
-  /// What was written so far goes out as it is, clear text that came behind what on_data() consumed is dropped (RFC 3207,
-  /// section 4.2), and the handshake begins. Right after connect() or adopt(): implicit TLS. `server_name` is for the
-  /// client role: SNI and the name to verify; empty or an IP address sends no SNI. What is written from now on waits for
-  /// the handshake. Reading must not be paused. A second call is a broken invariant.
-  virtual void start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name = {}) = 0;
+  /// What was written so far goes out as it is, clear text that came behind what on_data() consumed is dropped (RFC
+  /// 3207, section 4.2), and the handshake begins. Right after connect() or adopt(): implicit TLS. `server_name` is for
+  /// the client role: SNI and the name to verify; empty or an IP address sends no SNI. What is written from now on
+  /// waits for the handshake. Reading must not be paused. A second call is a broken invariant.
+  virtual void start_tls(std::shared_ptr<const tls_context> context, tls_role role,
+                         std::string_view server_name = {}) = 0;
   /// Null until on_tls().
   [[nodiscard]] virtual const tls_info* tls() const noexcept = 0;
 
-  /// Sends what is pending, then FIN, waits for the peer's (so that a reply is not lost to a reset) and closes; all within
-  /// stream_limits::linger, then by reset. No on_data() any more; on_closed() at the end.
+  /// Sends what is pending, then FIN, waits for the peer's (so that a reply is not lost to a reset) and closes; all
+  /// within stream_limits::linger, then by reset. No on_data() any more; on_closed() at the end.
   virtual void close() = 0;
   /// Drops the connection and what is pending, by reset (RST).
   virtual void abort() = 0;
@@ -123,7 +124,8 @@ public:
   connection& operator=(const connection&) = delete;
   [[nodiscard]] virtual const address& peer() const noexcept = 0;
   [[nodiscard]] virtual const address& local() const noexcept = 0;
-  /// Sends `text` as far as one attempt takes it ("421 too many connections\r\n") and closes; for a listener at its limit.
+  /// Sends `text` as far as one attempt takes it ("421 too many connections\r\n") and closes; for a listener at its
+  /// limit.
   virtual void refuse(std::string_view text) = 0;
 };
 

@@ -18,9 +18,10 @@ constexpr std::chrono::seconds alert_linger{2};
 
 } // namespace
 
-stream_core::stream_core(epoll_loop& on, descriptor socket, const address& peer, stream_handler& handler, bool connecting)
-    : event_sink{on}, socket_{std::move(socket)}, phase_{connecting ? phase::connecting : phase::open},
-      handler_{&handler}, peer_{peer} {
+stream_core::stream_core(epoll_loop& on, descriptor socket, const address& peer, stream_handler& handler,
+                         bool connecting)
+  : event_sink{on}, socket_{std::move(socket)}, phase_{connecting ? phase::connecting : phase::open},
+    handler_{&handler}, peer_{peer} {
   loop_.counts().streams_open.fetch_add(1, std::memory_order_relaxed);
   loop_.counts().streams_total.fetch_add(1, std::memory_order_relaxed);
 }

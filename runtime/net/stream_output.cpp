@@ -20,17 +20,11 @@ constexpr std::size_t pieces_max = 64;
 
 } // namespace
 
-std::size_t stream_core::pending_output() const noexcept {
-  return wire_.size() + (tls_ ? tls_->clear.size() : 0);
-}
+std::size_t stream_core::pending_output() const noexcept { return wire_.size() + (tls_ ? tls_->clear.size() : 0); }
 
-std::size_t stream_core::copied_output() const noexcept {
-  return wire_.copied() + (tls_ ? tls_->clear.copied() : 0);
-}
+std::size_t stream_core::copied_output() const noexcept { return wire_.copied() + (tls_ ? tls_->clear.copied() : 0); }
 
-bool stream_core::writable() const noexcept {
-  return accepts_output() && pending_output() < limits().low_water;
-}
+bool stream_core::writable() const noexcept { return accepts_output() && pending_output() < limits().low_water; }
 
 bool stream_core::accepts_output() const noexcept {
   return (phase_ == phase::open || phase_ == phase::connecting) && !report_due_ && write_status_ == 0;

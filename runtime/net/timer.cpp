@@ -27,13 +27,9 @@ timer::~timer() {
     *destroyed_ = true;
 }
 
-void timer::start(std::chrono::nanoseconds delay) {
-  start_at(queue_->now() + delay);
-}
+void timer::start(std::chrono::nanoseconds delay) { start_at(queue_->now() + delay); }
 
-void timer::start_at(steady_time deadline) {
-  queue_->arm(*this, deadline);
-}
+void timer::start_at(steady_time deadline) { queue_->arm(*this, deadline); }
 
 void timer::cancel() noexcept {
   if (armed_)

@@ -8,18 +8,14 @@ namespace hedwig::net {
 
 namespace {
 
-void make_empty(timer_links& list) noexcept {
-  list.next = list.previous = &list;
-}
+void make_empty(timer_links& list) noexcept { list.next = list.previous = &list; }
 
-bool is_empty(const timer_links& list) noexcept {
-  return list.next == &list;
-}
+bool is_empty(const timer_links& list) noexcept { return list.next == &list; }
 
 } // namespace
 
 timer_wheel::timer_wheel(steady_time now, std::chrono::nanoseconds tick) noexcept
-    : origin_{now}, now_{now}, tick_{std::max(tick, std::chrono::nanoseconds{1'000'000})} {
+  : origin_{now}, now_{now}, tick_{std::max(tick, std::chrono::nanoseconds{1'000'000})} {
   for (auto& slot : slots_)
     make_empty(slot);
   make_empty(soon_);

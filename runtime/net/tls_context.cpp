@@ -16,7 +16,8 @@ namespace hedwig::net {
 namespace {
 
 // Forward secrecy and authenticated encryption first; CBC suites remain for old mail servers. TLS 1.3 has its own list.
-constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5";
+constexpr const char* server_ciphers =
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5";
 // Towards a server the alternative is often clear text, so suites without forward secrecy are the last choice.
 constexpr const char* client_ciphers =
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5";
@@ -91,9 +92,7 @@ std::string names_of(X509* certificate) {
 
 tls_context::tls_context(tls_role role) noexcept : role_{role} {}
 
-tls_context::~tls_context() {
-  SSL_CTX_free(raw_);
-}
+tls_context::~tls_context() { SSL_CTX_free(raw_); }
 
 /// Fills a context step by step; each step names the file that is at fault.
 class tls_context_builder {
@@ -107,8 +106,8 @@ public:
     SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
     SSL_CTX_set_options(raw, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(raw,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_default_passwd_cb(raw, no_passphrase);
     SSL_CTX_set_cipher_list(raw, role == tls_role::server ? server_ciphers : client_ciphers);
   }
@@ -143,7 +142,8 @@ public:
   result<void> system_authorities() {
     ERR_clear_error();
     if (SSL_CTX_set_default_verify_paths(raw()) != 1)
-      return std::unexpected{error{HEDWIG_E_CONFIG, "cannot load the system's authorities: " + last_tls_error(), {}, 0}};
+      return std::unexpected{
+          error{HEDWIG_E_CONFIG, "cannot load the system's authorities: " + last_tls_error(), {}, 0}};
     return {};
   }
 

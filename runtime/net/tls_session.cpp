@@ -87,10 +87,10 @@ std::string last_tls_error() {
   return reason ? printable(reason, log_text_max) : fmt::format("OpenSSL error {:x}", code);
 }
 
-tls_session::tls_session(std::shared_ptr<const tls_context> context, std::string_view server_name, std::string cache_key,
-                         output_queue& wire)
-    : context_{std::move(context)}, server_name_{server_name.substr(0, host_name_max)},
-      cache_key_{std::move(cache_key)}, wire_{wire}, ssl_{SSL_new(context_->raw_)} {
+tls_session::tls_session(std::shared_ptr<const tls_context> context, std::string_view server_name,
+                         std::string cache_key, output_queue& wire)
+  : context_{std::move(context)}, server_name_{server_name.substr(0, host_name_max)},
+    cache_key_{std::move(cache_key)}, wire_{wire}, ssl_{SSL_new(context_->raw_)} {
   if (ssl_ == nullptr)
     panic("out of memory for OpenSSL");
   auto* bio = session_bio::make(*this);
@@ -146,9 +146,7 @@ void tls_session::keep_rest() {
   input_ = kept_;
 }
 
-bool tls_session::has_input() const noexcept {
-  return !input_.empty() || SSL_has_pending(ssl_) == 1;
-}
+bool tls_session::has_input() const noexcept { return !input_.empty() || SSL_has_pending(ssl_) == 1; }
 
 tls_session::progress tls_session::handshake() {
   if (failure_)
@@ -175,7 +173,8 @@ void tls_session::fail(int returned, std::string_view what) {
                      fmt::format("{}: the peer's certificate is not trusted{}{}: {}", what,
                                  server_name_.empty() ? "" : " for ", printable(server_name_, log_text_max),
                                  X509_verify_cert_error_string(verified)),
-                     {}, 0};
+                     {},
+                     0};
     return;
   }
   auto reason = why == SSL_ERROR_SYSCALL || code == 0 ? std::string{"the peer broke off"} : last_tls_error();

@@ -16,8 +16,8 @@ struct bio_method_st;
 
 namespace hedwig::net {
 
-/// One TLS connection without I/O: wire bytes in, clear bytes out, and the other way round. Wire output goes straight to
-/// the queue it was given. One stream's, on its loop's thread.
+/// One TLS connection without I/O: wire bytes in, clear bytes out, and the other way round. Wire output goes straight
+/// to the queue it was given. One stream's, on its loop's thread.
 class tls_session {
 public:
   enum class progress { more_input, done, failed };

@@ -9,7 +9,7 @@ namespace hedwig::plugin {
 
 namespace {
 
-constexpr std::size_t list_max = 10'000;  // groups, attributes, senders of one identity
+constexpr std::size_t list_max = 10'000; // groups, attributes, senders of one identity
 constexpr std::size_t text_max = 64 * 1024;
 
 hedwig_str str(std::string_view text) { return {text.data(), text.size()}; }
@@ -18,7 +18,9 @@ std::string text(hedwig_bytes from) {
   return from.data == nullptr ? std::string{} : std::string{reinterpret_cast<const char*>(from.data), from.size};
 }
 
-std::unexpected<error> broken(std::string message) { return std::unexpected{error{HEDWIG_E_INTERNAL, std::move(message), {}, 0}}; }
+std::unexpected<error> broken(std::string message) {
+  return std::unexpected{error{HEDWIG_E_INTERNAL, std::move(message), {}, 0}};
+}
 
 /// Not optimised away: the memory is about to be freed.
 void wipe(std::string& secret) noexcept {
@@ -107,7 +109,7 @@ result<std::shared_ptr<auth_provider>> auth_provider::make(std::shared_ptr<insta
 }
 
 auth_provider::auth_provider(std::shared_ptr<instance> owner)
-    : owner_{std::move(owner)}, table_{copy_growing<hedwig_auth>(owner_->provider().provider->interface)} {}
+  : owner_{std::move(owner)}, table_{copy_growing<hedwig_auth>(owner_->provider().provider->interface)} {}
 
 bool auth_provider::verifies_passwords() const noexcept { return table_.verify_password != nullptr; }
 bool auth_provider::verifies_tokens() const noexcept { return table_.verify_token != nullptr; }
@@ -130,8 +132,8 @@ void auth_provider::lookup(auth_request request, reply_to reply) {
 void auth_provider::ask(hedwig_auth_fn function, const char* call, auth_request request, reply_to reply) {
   auto op = std::make_unique<auth_op>(std::move(request), function != nullptr && function == table_.fetch_scram);
   if (function == nullptr)
-    return deliver(std::move(reply), std::unexpected{error{HEDWIG_E_UNSUPPORTED, "the provider cannot do this",
-                                                           owner_->name(), 0}});
+    return deliver(std::move(reply),
+                   std::unexpected{error{HEDWIG_E_UNSUPPORTED, "the provider cannot do this", owner_->name(), 0}});
   op->name = call;
   op->reply = std::move(reply);
   owner_->submit(std::move(op), [function, self = owner_->self()](hedwig_op* handle, pending_op& shown) {

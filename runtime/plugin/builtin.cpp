@@ -17,7 +17,9 @@ node list_of(std::vector<node> items) {
   return out;
 }
 
-void put(node& table, std::string key, node value) { table.members.push_back({std::move(key), 0, 0, std::move(value)}); }
+void put(node& table, std::string key, node value) {
+  table.members.push_back({std::move(key), 0, 0, std::move(value)});
+}
 
 } // namespace
 

@@ -29,7 +29,8 @@ public:
     auto made = std::make_shared<hedwig_config>();
     scope here{schema_view{schema}, path, top, depth, *made};
     if (table.type != node::kind::table)
-      complain(table.line, table.column, fmt::format("{}: {} stands where a table belongs", path, describe(table.type)));
+      complain(table.line, table.column,
+               fmt::format("{}: {} stands where a table belongs", path, describe(table.type)));
     else
       members(here, table, "");
     absent_keys(here, table);
@@ -56,7 +57,8 @@ private:
         value(here, *key, one);
       else if (one.value.type == node::kind::table && here.schema.has_below(name))
         members(here, one.value, name + ".");
-      else if (!(here.top && prefix.empty() && std::ranges::find(source_.host_keys, one.key) != source_.host_keys.end()))
+      else if (!(here.top && prefix.empty() &&
+                 std::ranges::find(source_.host_keys, one.key) != source_.host_keys.end()))
         unknown(here, one, name);
     }
   }
@@ -66,7 +68,7 @@ private:
     if (here.top)
       names.insert(names.end(), source_.host_keys.begin(), source_.host_keys.end());
     auto near = config::nearest_name(name, names);
-    auto advice = near           ? fmt::format("did you mean \"{}\"?", *near)
+    auto advice = near            ? fmt::format("did you mean \"{}\"?", *near)
                   : names.empty() ? std::string{"this provider takes no settings"}
                                   : fmt::format("known are {}", fmt::join(names, ", "));
     complain(one.line, one.column, fmt::format("{}: unknown key {}: {}", here.path, config::quoted(name), advice));
@@ -75,7 +77,8 @@ private:
   void value(scope& here, const hedwig_config_key& key, const member& one) {
     auto name = fmt::format("{}.{}", here.path, key.name);
     if ((key.flags & HEDWIG_CONFIG_DEPRECATED) != 0)
-      out_.warnings.push_back({source_.file, one.line, one.column, fmt::format("{} is deprecated: {}", name, key.help)});
+      out_.warnings.push_back(
+          {source_.file, one.line, one.column, fmt::format("{} is deprecated: {}", name, key.help)});
     if (key.type == HEDWIG_CONFIG_TABLES)
       return tables(here, key, one, name);
     auto read = read_value(key, one.value, source_);
@@ -89,8 +92,9 @@ private:
 
   void tables(scope& here, const hedwig_config_key& key, const member& one, const std::string& name) {
     if (one.value.type != node::kind::array || here.depth >= depth_max)
-      return complain(one.line, one.column, fmt::format("{0}: {1} stands where tables belong: write [[{0}]]", name,
-                                                        describe(one.value.type)));
+      return complain(
+          one.line, one.column,
+          fmt::format("{0}: {1} stands where tables belong: write [[{0}]]", name, describe(one.value.type)));
     hedwig_config::tables all;
     for (auto& entry : one.value.items)
       all.push_back(run(entry, key.nested, name, false, here.depth + 1));
@@ -158,7 +162,8 @@ checked check_config(const node& table, const hedwig_config_schema* schema, cons
   return out;
 }
 
-diagnostic diagnostic_at(const node& table, const config_source& source, std::string_view key, std::string_view message) {
+diagnostic diagnostic_at(const node& table, const config_source& source, std::string_view key,
+                         std::string_view message) {
   if (key.starts_with(source.table + "."))
     key.remove_prefix(source.table.size() + 1);
   const auto* place = place_of(table, key);

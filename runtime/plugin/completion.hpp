@@ -15,8 +15,8 @@
 namespace hedwig::plugin {
 
 /// What a completed call gave. monostate: the call has no result (APPEND, DISCARD, REMOVE, start, stop, reload).
-using outcome = std::variant<std::monostate, storage_stage, storage_commit, storage_entry, storage_listing, storage_body,
-                             storage_statistics, identity, scram_secret, verdict>;
+using outcome = std::variant<std::monostate, storage_stage, storage_commit, storage_entry, storage_listing,
+                             storage_body, storage_statistics, identity, scram_secret, verdict>;
 
 /// The end of one call. Exactly one reaches the sink for each call made with it.
 struct completion {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions by which a plugin reads its table. A wrong name or type is a bug of the plugin: it is said once a call on
-// standard error, where a developer looks, and the zero value goes back.
+// The functions by which a plugin reads its table. A wrong name or type is a bug of the plugin: it is said once a call
+// on standard error, where a developer looks, and the zero value goes back.
 #include <cstdio>
 
 #include "runtime/plugin/checked_config.hpp"
@@ -18,11 +18,14 @@ const T* look_up(const hedwig_config* config, const char* name) {
   if (const auto* held = std::get_if<T>(&found->second))
     return held;
   auto where = current_call();
-  std::fprintf(stderr, "plugin %s reads the setting %s as the wrong type\n", where.instance ? where.instance : "?", name);
+  std::fprintf(stderr, "plugin %s reads the setting %s as the wrong type\n", where.instance ? where.instance : "?",
+               name);
   return nullptr;
 }
 
-int32_t is_set(const hedwig_config* config, const char* name) { return config->values.contains(std::string_view{name}) ? 1 : 0; }
+int32_t is_set(const hedwig_config* config, const char* name) {
+  return config->values.contains(std::string_view{name}) ? 1 : 0;
+}
 
 hedwig_str get_string(const hedwig_config* config, const char* name) {
   const auto* text = look_up<std::string>(config, name);
@@ -62,8 +65,8 @@ const hedwig_config* get_table_at(const hedwig_config* config, const char* name,
   return tables == nullptr || index >= tables->size() ? &empty : (*tables)[index].get();
 }
 
-constexpr hedwig_host_config table{sizeof table,  0,         is_set,        get_string,  get_integer,
-                                   get_boolean,   get_count, get_string_at, get_table_at};
+constexpr hedwig_host_config table{sizeof table, 0,         is_set,        get_string,  get_integer,
+                                   get_boolean,  get_count, get_string_at, get_table_at};
 
 } // namespace
 

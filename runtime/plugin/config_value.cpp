@@ -98,8 +98,8 @@ read secret_from_file(const node& name, const config_source& source) {
   std::ifstream in{path, std::ios::binary};
   std::string text{std::istreambuf_iterator<char>{in}, {}};
   if (!in || text.size() > secret_max)
-    return std::unexpected{fmt::format("the secret's file {} cannot be read, or is longer than 64 KiB",
-                                       config::quoted(path.string()))};
+    return std::unexpected{
+        fmt::format("the secret's file {} cannot be read, or is longer than 64 KiB", config::quoted(path.string()))};
   // Editors end the last line.
   if (text.ends_with('\n'))
     text.pop_back();
@@ -192,7 +192,8 @@ std::expected<value, std::string> read_value(const hedwig_config_key& key, const
     return std::move(*text);
   }
   case HEDWIG_CONFIG_INTEGER:
-    return written.type == node::kind::integer ? in_range(key, written.integer) : read{wrong_type(written, "an integer")};
+    return written.type == node::kind::integer ? in_range(key, written.integer)
+                                               : read{wrong_type(written, "an integer")};
   case HEDWIG_CONFIG_BOOLEAN:
     return written.type == node::kind::boolean ? read{written.boolean} : read{wrong_type(written, "true or false")};
   case HEDWIG_CONFIG_DURATION:

@@ -12,7 +12,7 @@ constinit thread_local call_site current;
 call_site current_call() noexcept { return current; }
 
 call_scope::call_scope(const char* instance, const char* call) noexcept
-    : before_{std::exchange(current, call_site{instance, call})} {}
+  : before_{std::exchange(current, call_site{instance, call})} {}
 
 call_scope::~call_scope() { current = before_; }
 

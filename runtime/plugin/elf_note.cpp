@@ -21,7 +21,8 @@ constexpr std::size_t notes_max = 64 * 1024;
 
 class file_reader {
 public:
-  explicit file_reader(const std::filesystem::path& file) : fd_{open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)} {}
+  explicit file_reader(const std::filesystem::path& file)
+    : fd_{open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)} {}
   ~file_reader() {
     if (fd_ >= 0)
       close(fd_);

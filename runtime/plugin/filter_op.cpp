@@ -14,8 +14,8 @@ hedwig_bytes bytes(std::string_view text) { return {reinterpret_cast<const std::
 void session_shown::assign(filter_session_view view) {
   owned = std::move(view);
   raw = {.struct_size = sizeof raw,
-         .flags = (owned.tls ? HEDWIG_SESSION_TLS : 0) |
-                  (owned.client_certificate ? HEDWIG_SESSION_CLIENT_CERTIFICATE : 0),
+         .flags =
+             (owned.tls ? HEDWIG_SESSION_TLS : 0) | (owned.client_certificate ? HEDWIG_SESSION_CLIENT_CERTIFICATE : 0),
          .session = str(owned.session),
          .listener = str(owned.listener),
          .peer = str(owned.peer),
@@ -44,12 +44,12 @@ slice_shown::slice_shown(slice chunk) : owned{std::move(chunk)} {
 message_shown::message_shown(filter_message message) : owned{std::move(message)} {
   for (auto& recipient : owned.recipients)
     recipients.push_back(str(recipient));
-  raw = {sizeof raw,       static_cast<std::uint32_t>(recipients.size()), owned.id.raw, str(owned.sender),
-         recipients.data(), owned.size};
+  raw = {sizeof raw, static_cast<std::uint32_t>(recipients.size()), owned.id.raw, str(owned.sender), recipients.data(),
+         owned.size};
 }
 
 delivery_shown::delivery_shown(filter_delivery delivery)
-    : destination{std::move(delivery.destination)}, message{std::move(delivery.message)} {
+  : destination{std::move(delivery.destination)}, message{std::move(delivery.message)} {
   raw = {sizeof raw, delivery.attempt, &message.raw, str(destination)};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two ways through here: a filter that does not block is called on the caller's stack and its answer usually taken from
-// there; the hooks of one that blocks go through a queue of the session, one after the other, on the instance's workers.
+// there; the hooks of one that blocks go through a queue of the session, one after the other, on the instance's
+// workers.
 #include "runtime/plugin/filter_provider.hpp"
 
 #include <deque>
@@ -26,7 +27,7 @@ struct filter_session::core : std::enable_shared_from_this<core> {
   bool outstanding = false; ///< a hook that the plugin owes an answer
   bool lost = false;        ///< one was given up: what the plugin thinks of the session is unknown
   bool closing = false;
-  bool running = false;     ///< a worker is at `jobs`
+  bool running = false; ///< a worker is at `jobs`
   std::deque<std::move_only_function<void()>> jobs;
 
   instance& owner() const { return *provider->owner(); }
@@ -118,7 +119,7 @@ hook_answer filter_session::core::call(hook which, std::unique_ptr<filter_op> op
     std::lock_guard lock{mutex};
     if (lost || outstanding || phase == state_of::failed)
       return std::unexpected{unavailable(owner(), phase == state_of::failed ? "the filter could not open the session"
-                                                                           : "an earlier call was given up")};
+                                                                            : "an earlier call was given up")};
     outstanding = true;
   }
   return owner().blocking() ? call_on_worker(std::move(op)) : call_here(std::move(op));
@@ -220,10 +221,10 @@ result<std::shared_ptr<filter_provider>> filter_provider::make(std::shared_ptr<i
 }
 
 filter_provider::filter_provider(std::shared_ptr<instance> owner)
-    : owner_{std::move(owner)}, table_{copy_growing<hedwig_filter>(owner_->provider().provider->interface)},
-      wanted_{table_.on_connect != nullptr, table_.on_helo != nullptr,   table_.on_auth != nullptr,
-              table_.on_mail != nullptr,    table_.on_recipient != nullptr, table_.on_header != nullptr,
-              table_.on_body != nullptr,    table_.on_end != nullptr,    table_.on_delivery != nullptr} {}
+  : owner_{std::move(owner)}, table_{copy_growing<hedwig_filter>(owner_->provider().provider->interface)},
+    wanted_{table_.on_connect != nullptr, table_.on_helo != nullptr,      table_.on_auth != nullptr,
+            table_.on_mail != nullptr,    table_.on_recipient != nullptr, table_.on_header != nullptr,
+            table_.on_body != nullptr,    table_.on_end != nullptr,       table_.on_delivery != nullptr} {}
 
 std::unique_ptr<filter_session> filter_provider::open(filter_session_view session) {
   auto state = std::make_shared<filter_session::core>();
@@ -252,7 +253,8 @@ namespace {
 
 /// An op for a hook with one argument, which it owns.
 template <class Shown, class Raw>
-std::unique_ptr<filter_op> hook_op(hook which, void (*call)(void*, hedwig_op*, const Raw*), std::unique_ptr<Shown> shown) {
+std::unique_ptr<filter_op> hook_op(hook which, void (*call)(void*, hedwig_op*, const Raw*),
+                                   std::unique_ptr<Shown> shown) {
   auto op = std::make_unique<session_op>(which);
   op->make = [call, shown = std::move(shown)](void* state, hedwig_op* handle) { call(state, handle, &shown->raw); };
   return op;

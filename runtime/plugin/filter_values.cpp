@@ -11,7 +11,9 @@ namespace hedwig::plugin {
 
 namespace {
 
-std::string_view view(hedwig_str text) { return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size}; }
+std::string_view view(hedwig_str text) {
+  return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size};
+}
 
 std::unexpected<error> bad(std::string message) {
   return std::unexpected{error{HEDWIG_E_INVALID, "malformed verdict: " + std::move(message), {}, 0}};
@@ -37,8 +39,11 @@ bool good_enhanced_code(std::string_view code, char reply_class) {
 bool printable(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3
-                                       : lead >= 0xF0 && lead < 0xF5   ? 4 : 0;
+    std::size_t length = lead < 0x80                   ? 1
+                         : lead >= 0xC2 && lead < 0xE0 ? 2
+                         : lead >= 0xE0 && lead < 0xF0 ? 3
+                         : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                       : 0;
     if (length == 0 || i + length > text.size() || lead < 0x20 || lead == 0x7F)
       return false;
     std::uint32_t code = length == 1 ? lead : lead & (0xFFU >> (length + 1));
@@ -58,7 +63,8 @@ bool printable(std::string_view text) {
 
 /// RFC 5322, section 2.2: printable US-ASCII but the colon.
 bool good_field_name(std::string_view name) {
-  return !name.empty() && name.size() <= 76 && std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7F && c != ':'; });
+  return !name.empty() && name.size() <= 76 &&
+         std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7F && c != ':'; });
 }
 
 bool one_line(std::string_view text) {
@@ -67,8 +73,9 @@ bool one_line(std::string_view text) {
 
 /// Enough to keep an address from breaking out of a command; the envelope checks the rest.
 bool good_address(std::string_view address) {
-  return address.size() <= 1000 &&
-         std::ranges::none_of(address, [](char c) { return (c >= 0 && c <= ' ') || c == 0x7F || c == '<' || c == '>'; });
+  return address.size() <= 1000 && std::ranges::none_of(address, [](char c) {
+           return (c >= 0 && c <= ' ') || c == 0x7F || c == '<' || c == '>';
+         });
 }
 
 struct defaults {
@@ -79,13 +86,14 @@ struct defaults {
 };
 
 // By the SDK's action number.
-constexpr std::array<defaults, 7> actions{{{verdict_action::proceed, 0, "", ""},
-                                           {verdict_action::accept, 0, "", ""},
-                                           {verdict_action::reject, 550, "5.7.1", "Refused by local policy"},
-                                           {verdict_action::tempfail, 451, "4.7.1", "Not accepted now, try again later"},
-                                           {verdict_action::discard, 0, "", ""},
-                                           {verdict_action::quarantine, 0, "", ""},
-                                           {verdict_action::disconnect, 421, "4.7.0", "Closing the connection"}}};
+constexpr std::array<defaults, 7> actions{
+    {{verdict_action::proceed, 0, "", ""},
+     {verdict_action::accept, 0, "", ""},
+     {verdict_action::reject, 550, "5.7.1", "Refused by local policy"},
+     {verdict_action::tempfail, 451, "4.7.1", "Not accepted now, try again later"},
+     {verdict_action::discard, 0, "", ""},
+     {verdict_action::quarantine, 0, "", ""},
+     {verdict_action::disconnect, 421, "4.7.0", "Closing the connection"}}};
 
 bool code_fits(verdict_action action, std::uint32_t code) {
   switch (action) {
@@ -142,8 +150,11 @@ result<edit> copy_edit(const hedwig_edit* raw) {
   auto from = copy_growing<hedwig_edit>(raw);
   if (from.kind < HEDWIG_EDIT_ADD_HEADER || from.kind > HEDWIG_EDIT_SET_NOTE)
     return bad("unknown kind of edit " + std::to_string(from.kind));
-  edit out{static_cast<edit_kind>(from.kind - HEDWIG_EDIT_ADD_HEADER), std::string{view(from.name)},
-           std::string{view(from.value)}, from.index, {}};
+  edit out{static_cast<edit_kind>(from.kind - HEDWIG_EDIT_ADD_HEADER),
+           std::string{view(from.name)},
+           std::string{view(from.value)},
+           from.index,
+           {}};
   if (auto fault = fault_of(out))
     return bad(*fault);
   for (std::size_t i = 0; i < from.slice_count; ++i) {
@@ -184,7 +195,7 @@ result<void> copy_reply(const hedwig_verdict& from, const defaults& usual, verdi
 } // namespace
 
 const char* to_string(hook which) noexcept {
-  constexpr std::array names{"on_connect", "on_helo", "on_auth", "on_mail", "on_recipient",
+  constexpr std::array names{"on_connect", "on_helo", "on_auth", "on_mail",    "on_recipient",
                              "on_header",  "on_body", "on_end",  "on_delivery"};
   return names[static_cast<std::size_t>(which)];
 }

@@ -28,8 +28,8 @@ struct host::state {
 };
 
 host::host(host_options options)
-    : options_{std::move(options)}, ops_{std::make_unique<op_table>(options_.ops_max)},
-      timers_{std::make_unique<timer_queue>(options_.timers_max)}, state_{std::make_shared<state>()} {
+  : options_{std::move(options)}, ops_{std::make_unique<op_table>(options_.ops_max)},
+    timers_{std::make_unique<timer_queue>(options_.timers_max)}, state_{std::make_shared<state>()} {
   if (options_.threads)
     state_->thread = std::thread{[this] { run(); }};
 }

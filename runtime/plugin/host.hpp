@@ -20,14 +20,14 @@ class timer_queue;
 
 struct host_options {
   hedwig::clock* time = &hedwig::clock::system();
-  std::shared_ptr<log_sink> log;         ///< null: nothing is logged
-  std::shared_ptr<metric_sink> metrics;  ///< null: metrics are counted nowhere
-  std::string version = HEDWIG_VERSION;  ///< of the program; plugins may log it
+  std::shared_ptr<log_sink> log;        ///< null: nothing is logged
+  std::shared_ptr<metric_sink> metrics; ///< null: metrics are counted nowhere
+  std::string version = HEDWIG_VERSION; ///< of the program; plugins may log it
   /// False: nothing runs by itself; run_due() does everything on the caller's thread. For tests and simulations.
   bool threads = true;
   std::chrono::nanoseconds tick = std::chrono::milliseconds{100}; ///< how late a deadline may be noticed
   std::size_t buffer_bytes_max = std::size_t{1} << 30;            ///< of buf_alloc, all plugins together
-  std::size_t ops_max = 1'000'000;                                ///< calls in flight, all instances together; BUSY above
+  std::size_t ops_max = 1'000'000; ///< calls in flight, all instances together; BUSY above
   std::size_t timers_max = 100'000;
   std::size_t metrics_max = 200; ///< series of one instance
 };
@@ -47,9 +47,9 @@ public:
   [[nodiscard]] op_table& ops() noexcept { return *ops_; }
   [[nodiscard]] timer_queue& timers() noexcept { return *timers_; }
 
-  /// Ends the host's own thread: no timer, no deadline and no posted work runs after it returns. The destructor does the
-  /// same, but an instance that was abandoned keeps the host alive: so a program calls this before it leaves main().
-  /// Not from a plugin's call; calling it again is harmless.
+  /// Ends the host's own thread: no timer, no deadline and no posted work runs after it returns. The destructor does
+  /// the same, but an instance that was abandoned keeps the host alive: so a program calls this before it leaves
+  /// main(). Not from a plugin's call; calling it again is harmless.
   void stop();
   /// Fires the timers and deadlines that are due, then, without threads, runs the work that waits, until none does.
   void run_due();

@@ -64,8 +64,8 @@ private:
 } // namespace
 
 instance::instance(std::shared_ptr<host> services, provider_ref provider, instance_settings settings)
-    : services_{std::move(services)}, provider_{std::move(provider)}, settings_{std::move(settings)},
-      host_{std::make_unique<instance_host>(services_, settings_.name, this)} {
+  : services_{std::move(services)}, provider_{std::move(provider)}, settings_{std::move(settings)},
+    host_{std::make_unique<instance_host>(services_, settings_.name, this)} {
   if (services_->options().threads) {
     control_ = std::make_unique<worker_pool>(1, 16, settings_.name);
     workers_ = std::make_unique<worker_pool>(std::max(settings_.workers, 1U), settings_.max_pending, settings_.name);
@@ -140,9 +140,8 @@ void instance::control(const char* call, reply_to reply, std::shared_ptr<const h
 }
 
 void instance::start(reply_to reply) {
-  control("start", std::move(reply), nullptr, [](instance& me, hedwig_op* op, const hedwig_config*) {
-    me.provider_.provider->start(me.self_, op);
-  });
+  control("start", std::move(reply), nullptr,
+          [](instance& me, hedwig_op* op, const hedwig_config*) { me.provider_.provider->start(me.self_, op); });
 }
 
 void instance::reload(std::shared_ptr<const hedwig_config> config, reply_to reply) {
@@ -155,9 +154,8 @@ void instance::reload(std::shared_ptr<const hedwig_config> config, reply_to repl
 }
 
 void instance::stop(reply_to reply) {
-  control("stop", std::move(reply), nullptr, [](instance& me, hedwig_op* op, const hedwig_config*) {
-    me.provider_.provider->stop(me.self_, op);
-  });
+  control("stop", std::move(reply), nullptr,
+          [](instance& me, hedwig_op* op, const hedwig_config*) { me.provider_.provider->stop(me.self_, op); });
 }
 
 result<void> instance::wait_for(const std::function<void(reply_to)>& call, std::chrono::nanoseconds timeout) {
@@ -186,9 +184,15 @@ result<void> instance::stop_and_wait(std::chrono::nanoseconds timeout) {
 
 instance_counters instance::counters() const noexcept {
   auto& c = host_->counts;
-  return {.calls = c.calls, .failures = c.failures, .timeouts = c.timeouts, .late_completions = c.late,
-          .false_completions = c.wrong, .in_flight = c.in_flight, .busy = c.busy,
-          .answered = c.answered, .failed = c.failed};
+  return {.calls = c.calls,
+          .failures = c.failures,
+          .timeouts = c.timeouts,
+          .late_completions = c.late,
+          .false_completions = c.wrong,
+          .in_flight = c.in_flight,
+          .busy = c.busy,
+          .answered = c.answered,
+          .failed = c.failed};
 }
 
 const telemetry::histogram& instance::call_times() const noexcept { return host_->call_times; }

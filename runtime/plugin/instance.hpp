@@ -29,15 +29,15 @@ inline constexpr std::chrono::seconds default_call_timeout{30};
 struct instance_settings {
   std::string name; ///< "auth.static": in logs, metrics and crash reports
   std::chrono::nanoseconds call_timeout = default_call_timeout;
-  unsigned workers = 4;          ///< threads, for a provider that blocks
+  unsigned workers = 4;           ///< threads, for a provider that blocks
   std::size_t max_pending = 1000; ///< calls waiting for a thread; BUSY above
 };
 
 /// What an instance has done so far.
 struct instance_counters {
   std::uint64_t calls = 0;
-  std::uint64_t failures = 0;          ///< answers that were errors of the provider (not DENIED, NOT_FOUND, EXISTS, CONFLICT)
-  std::uint64_t timeouts = 0;          ///< calls whose deadline passed
+  std::uint64_t failures = 0; ///< answers that were errors of the provider (not DENIED, NOT_FOUND, EXISTS, CONFLICT)
+  std::uint64_t timeouts = 0; ///< calls whose deadline passed
   std::uint64_t late_completions = 0;  ///< answers after that; dropped
   std::uint64_t false_completions = 0; ///< second answers, and answers to calls of others; ignored
   std::uint64_t in_flight = 0;         ///< calls the provider owes an answer, late ones included

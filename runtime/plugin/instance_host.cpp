@@ -21,11 +21,14 @@ namespace {
 constexpr std::size_t fields_max = 32;
 constexpr std::size_t message_max = 4096;
 
-std::string_view view(hedwig_str text) { return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size}; }
+std::string_view view(hedwig_str text) {
+  return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size};
+}
 
 std::string clean(const char* text, std::size_t size) {
   std::string out{text, strnlen(text, size)};
-  std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  std::ranges::replace_if(
+      out, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
   return out;
 }
 
@@ -96,7 +99,8 @@ struct host_table {
       return nullptr;
     return buffer::allocate(size, data).release();
   }
-  static hedwig_buf* buf_wrap(const hedwig_host*, const uint8_t* data, size_t size, void (*drop)(void*), void* context) {
+  static hedwig_buf* buf_wrap(const hedwig_host*, const uint8_t* data, size_t size, void (*drop)(void*),
+                              void* context) {
     return buffer::wrap(data, size, drop, context).release();
   }
   static void buf_retain(const hedwig_host*, hedwig_buf* buf) { buffer_retain(buf); }
@@ -157,7 +161,6 @@ struct host_table {
     if (auto id = metric_id(of(raw), metric_number); id != 0)
       of(raw).services_->options().metrics->set(id, value);
   }
-
 };
 
 const void* host_table::get_interface(const hedwig_host* raw, const char* id) {
@@ -177,8 +180,7 @@ const void* host_table::get_interface(const hedwig_host* raw, const char* id) {
 }
 
 instance_host::instance_host(std::shared_ptr<host> services, std::string name, instance* owner)
-    : services_{std::move(services)}, name_{std::move(name)}, owner_{owner},
-      metrics_(services_->options().metrics_max) {
+  : services_{std::move(services)}, name_{std::move(name)}, owner_{owner}, metrics_(services_->options().metrics_max) {
   raw_ = {.struct_size = sizeof raw_,
           .abi_major = HEDWIG_ABI_MAJOR,
           .abi_minor = HEDWIG_ABI_MINOR,

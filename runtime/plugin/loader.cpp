@@ -80,22 +80,24 @@ std::vector<std::filesystem::path> shared_objects(const std::string& directory) 
 
 result<void> check_abi(const plugin_note& note) {
   if (note.abi_major != HEDWIG_ABI_MAJOR)
-    return fail(HEDWIG_E_UNSUPPORTED,
-                fmt::format("was built for plugin ABI {}, this Hedwig speaks {}: install the plugin's release for ABI {}",
-                            note.abi_major, HEDWIG_ABI_MAJOR, HEDWIG_ABI_MAJOR),
-                note.id);
+    return fail(
+        HEDWIG_E_UNSUPPORTED,
+        fmt::format("was built for plugin ABI {}, this Hedwig speaks {}: install the plugin's release for ABI {}",
+                    note.abi_major, HEDWIG_ABI_MAJOR, HEDWIG_ABI_MAJOR),
+        note.id);
   if (note.needs_minor > HEDWIG_ABI_MINOR)
-    return fail(HEDWIG_E_UNSUPPORTED,
-                fmt::format("needs plugin ABI {}.{}, this Hedwig speaks {}.{}: install a newer Hedwig or an older plugin",
-                            note.abi_major, note.needs_minor, HEDWIG_ABI_MAJOR, HEDWIG_ABI_MINOR),
-                note.id);
+    return fail(
+        HEDWIG_E_UNSUPPORTED,
+        fmt::format("needs plugin ABI {}.{}, this Hedwig speaks {}.{}: install a newer Hedwig or an older plugin",
+                    note.abi_major, note.needs_minor, HEDWIG_ABI_MAJOR, HEDWIG_ABI_MINOR),
+        note.id);
   return {};
 }
 
 std::string provider_ref::label() const { return fmt::format("{}.{}", kind_of(interface_id()), name()); }
 
 catalogue::catalogue(std::shared_ptr<host> services, std::vector<std::string> directories, trust_policy trust)
-    : services_{std::move(services)}, directories_{std::move(directories)}, trust_{std::move(trust)} {}
+  : services_{std::move(services)}, directories_{std::move(directories)}, trust_{std::move(trust)} {}
 
 result<std::filesystem::path> catalogue::locate(const std::string& stem) const {
   for (auto& directory : directories_) {
@@ -167,8 +169,9 @@ result<void> catalogue::add_locked(const hedwig_plugin* plugin, std::string file
   for (auto* provider : std::span{plugin->providers, plugin->provider_count}) {
     if (const auto* other = known(provider->interface_id, provider->name))
       return fail(HEDWIG_E_EXISTS,
-                  fmt::format("offers {} \"{}\", which {} offers already: remove one of the two", provider->interface_id,
-                              provider->name, other->file.empty() ? "the program" : other->file),
+                  fmt::format("offers {} \"{}\", which {} offers already: remove one of the two",
+                              provider->interface_id, provider->name,
+                              other->file.empty() ? "the program" : other->file),
                   where);
   }
   for (auto* provider : std::span{plugin->providers, plugin->provider_count})
@@ -177,7 +180,8 @@ result<void> catalogue::add_locked(const hedwig_plugin* plugin, std::string file
 }
 
 const provider_ref* catalogue::known(std::string_view interface_id, std::string_view name) const {
-  auto found = std::ranges::find_if(providers_, [&](auto& p) { return p.interface_id() == interface_id && p.name() == name; });
+  auto found =
+      std::ranges::find_if(providers_, [&](auto& p) { return p.interface_id() == interface_id && p.name() == name; });
   return found == providers_.end() ? nullptr : &*found;
 }
 

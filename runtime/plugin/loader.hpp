@@ -62,8 +62,8 @@ struct plugin_file {
   result<plugin_note> note;
 };
 
-/// The providers that are loaded; outlives their instances. Thread-safe. A provider "rocksdb" of "hedwig.storage/1" is looked for in the file
-/// storage-rocksdb.so when no loaded plugin has it.
+/// The providers that are loaded; outlives their instances. Thread-safe. A provider "rocksdb" of "hedwig.storage/1" is
+/// looked for in the file storage-rocksdb.so when no loaded plugin has it.
 class catalogue {
 public:
   catalogue(std::shared_ptr<host> services, std::vector<std::string> directories, trust_policy trust = {});

@@ -20,7 +20,9 @@ constexpr unsigned index_bits = 24;
 constexpr std::uint64_t generation_mask = (std::uint64_t{1} << (64 - index_bits)) - 1;
 
 std::uint64_t number(const hedwig_op* handle) { return reinterpret_cast<std::uint64_t>(handle); }
-std::uint32_t index_of(const hedwig_op* handle) { return static_cast<std::uint32_t>(number(handle) & ((1U << index_bits) - 1)); }
+std::uint32_t index_of(const hedwig_op* handle) {
+  return static_cast<std::uint32_t>(number(handle) & ((1U << index_bits) - 1));
+}
 std::uint64_t generation_of(const hedwig_op* handle) { return number(handle) >> index_bits; }
 
 hedwig_op* make_handle(std::uint64_t generation, std::uint32_t index) {

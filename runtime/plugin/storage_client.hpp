@@ -32,17 +32,17 @@ public:
   [[nodiscard]] static result<std::shared_ptr<storage_client>> make(std::shared_ptr<instance> owner);
   ~storage_client();
 
-  void stage(std::uint64_t size_hint, reply_to reply);                  ///< → storage_stage
-  void append(std::uint64_t stage, rope chunk, reply_to reply);         ///< → monostate; one at a time per stage
-  void discard(std::uint64_t stage, reply_to reply);                    ///< → monostate
-  void put(put_request request, reply_to reply);                        ///< → storage_commit; durable
-  void move(move_request request, reply_to reply);                      ///< → storage_commit; durable
-  void remove(remove_request request, reply_to reply);                  ///< → monostate; durable
-  void stat(message_id id, hedwig_storage_hint hint, reply_to reply);   ///< → storage_entry
-  void read(read_request request, reply_to reply);                      ///< → storage_body
-  void list(list_request request, reply_to reply);                      ///< → storage_listing
-  void claim(claim_request request, reply_to reply);                    ///< → storage_listing
-  void stats(reply_to reply);                                           ///< → storage_statistics
+  void stage(std::uint64_t size_hint, reply_to reply);                ///< → storage_stage
+  void append(std::uint64_t stage, rope chunk, reply_to reply);       ///< → monostate; one at a time per stage
+  void discard(std::uint64_t stage, reply_to reply);                  ///< → monostate
+  void put(put_request request, reply_to reply);                      ///< → storage_commit; durable
+  void move(move_request request, reply_to reply);                    ///< → storage_commit; durable
+  void remove(remove_request request, reply_to reply);                ///< → monostate; durable
+  void stat(message_id id, hedwig_storage_hint hint, reply_to reply); ///< → storage_entry
+  void read(read_request request, reply_to reply);                    ///< → storage_body
+  void list(list_request request, reply_to reply);                    ///< → storage_listing
+  void claim(claim_request request, reply_to reply);                  ///< → storage_listing
+  void stats(reply_to reply);                                         ///< → storage_statistics
 
   /// While one lives, requests gather; the last one to go hands them over in as few submits as the limits allow.
   class cork {

@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t cursor_max = 4096;
 constexpr std::size_t states_max = 64;
 
-std::unexpected<error> broken(std::string message) { return std::unexpected{error{HEDWIG_E_INTERNAL, std::move(message), {}, 0}}; }
+std::unexpected<error> broken(std::string message) {
+  return std::unexpected{error{HEDWIG_E_INTERNAL, std::move(message), {}, 0}};
+}
 
 hedwig_bytes bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -32,7 +34,12 @@ std::vector<hedwig_slice> slices_of(const rope& body) {
 
 storage_entry entry_of(const hedwig_entry* raw) {
   auto from = copy_growing<hedwig_entry>(raw);
-  return {{from.id}, from.state, from.hint, from.revision, from.body_size, wall_time{std::chrono::nanoseconds{from.due}},
+  return {{from.id},
+          from.state,
+          from.hint,
+          from.revision,
+          from.body_size,
+          wall_time{std::chrono::nanoseconds{from.due}},
           text_of(from.metadata)};
 }
 

@@ -62,11 +62,11 @@ struct put_request {
   message_id id;
   std::uint32_t state = HEDWIG_STATE_QUEUED;
   wall_time due{};
-  wall_time lease_until{};  ///< the epoch: unclaimed
-  std::uint64_t stage = 0;  ///< 0: the body is in `body` alone
-  rope body;                ///< what follows the stage
-  std::string metadata;     ///< up to 1 MiB
-  bool retry = false;       ///< the same PUT was sent before: the store looks for it, and may answer EXISTS
+  wall_time lease_until{}; ///< the epoch: unclaimed
+  std::uint64_t stage = 0; ///< 0: the body is in `body` alone
+  rope body;               ///< what follows the stage
+  std::string metadata;    ///< up to 1 MiB
+  bool retry = false;      ///< the same PUT was sent before: the store looks for it, and may answer EXISTS
 };
 
 struct move_request {

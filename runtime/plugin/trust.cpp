@@ -19,7 +19,8 @@ result<void> check_one(const std::filesystem::path& path, const trust_policy& po
   auto deny = [&](std::string message) -> result<void> {
     return std::unexpected{error{HEDWIG_E_DENIED, std::move(message), path.string(), 0}};
   };
-  auto owned = info.st_uid == 0 || info.st_uid == geteuid() || std::ranges::find(policy.owners, info.st_uid) != policy.owners.end();
+  auto owned = info.st_uid == 0 || info.st_uid == geteuid() ||
+               std::ranges::find(policy.owners, info.st_uid) != policy.owners.end();
   if (!owned)
     return deny(fmt::format("belongs to user {}, so its owner could make Hedwig run anything: chown root '{}'",
                             info.st_uid, path.string()));

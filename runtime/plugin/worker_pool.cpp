@@ -56,7 +56,7 @@ void work(std::shared_ptr<State> shared) {
 } // namespace
 
 worker_pool::worker_pool(unsigned threads, std::size_t queue_max, std::string name)
-    : state_{std::make_shared<state>()} {
+  : state_{std::make_shared<state>()} {
   state_->threads_max = threads;
   state_->queue_max = queue_max;
   state_->name = std::move(name);

@@ -31,8 +31,8 @@ inline constexpr std::uint8_t notify_delay = 8;
 
 /// One RCPT TO.
 struct recipient {
-  std::string address;           ///< without angle brackets, as the client gave it: "Ann@example.com"
-  std::string original_address;  ///< ORCPT= decoded ("rfc822;ann@example.com"), empty when absent
+  std::string address;          ///< without angle brackets, as the client gave it: "Ann@example.com"
+  std::string original_address; ///< ORCPT= decoded ("rfc822;ann@example.com"), empty when absent
   std::uint8_t notify = 0;
 
   friend bool operator==(const recipient&, const recipient&) = default;

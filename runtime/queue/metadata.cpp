@@ -302,19 +302,20 @@ result<std::string> encode_metadata(const message& known, const record& state) {
   auto count = state.recipients.size();
   if (count != known.envelope.recipients.size() || count > recipients_max)
     return std::unexpected{error{HEDWIG_E_INVALID,
-                                 fmt::format("{} recipients with {} states; at most {}", known.envelope.recipients.size(),
-                                             count, recipients_max),
+                                 fmt::format("{} recipients with {} states; at most {}",
+                                             known.envelope.recipients.size(), count, recipients_max),
                                  known.id.text()}};
   // What could not be read back must not be acknowledged.
   auto readable = [](const recipient& to) { return is_path_text(to.address); };
   if (!is_path_text(known.envelope.reverse_path) || !std::ranges::all_of(known.envelope.recipients, readable))
-    return std::unexpected{error{HEDWIG_E_INVALID, "an address holds control characters or is too long", known.id.text()}};
+    return std::unexpected{
+        error{HEDWIG_E_INVALID, "an address holds control characters or is too long", known.id.text()}};
   for (std::size_t text_max : {reply_text_size_max, std::size_t{64}, std::size_t{0}})
     if (auto bytes = encode(known, state, text_max); bytes.size() <= metadata_size_max)
       return bytes;
-  return std::unexpected{
-      error{HEDWIG_E_INVALID, fmt::format("metadata of {} recipients exceeds {} bytes", count, metadata_size_max),
-            known.id.text()}};
+  return std::unexpected{error{HEDWIG_E_INVALID,
+                               fmt::format("metadata of {} recipients exceeds {} bytes", count, metadata_size_max),
+                               known.id.text()}};
 }
 
 result<stored> decode_metadata(std::string_view bytes, const message_id& id) {

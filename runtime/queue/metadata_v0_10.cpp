@@ -67,7 +67,8 @@ std::optional<wall_time> time_of(const Object& in, const std::string& name) {
     return from_text(value.convert<std::string>());
   if (in.isObject(name)) {
     auto parts = in.getObject(name);
-    return from_seconds(parts->optValue<double>("secs_since_epoch", 0) + parts->optValue<double>("nanos_since_epoch", 0) / 1e9);
+    return from_seconds(parts->optValue<double>("secs_since_epoch", 0) +
+                        parts->optValue<double>("nanos_since_epoch", 0) / 1e9);
   }
   auto number = value.convert<double>();
   return from_seconds(number > 1e11 ? number / 1e3 : number);
@@ -87,7 +88,8 @@ void read_message(const Object& in, stored& out) {
   if (to.isNull() || to->size() == 0 || to->size() > recipients_max)
     throw Poco::DataFormatException("`to` is no list of recipients");
   for (std::size_t i = 0; i < to->size(); ++i)
-    out.message.envelope.recipients.push_back({without_brackets(to->getElement<std::string>(static_cast<unsigned>(i))), {}, 0});
+    out.message.envelope.recipients.push_back(
+        {without_brackets(to->getElement<std::string>(static_cast<unsigned>(i))), {}, 0});
   auto queued = time_of(in, "queued_at").value_or(time_in_ulid(out.message.id));
   out.message.received.time = queued;
   out.record = make_record(out.message, queued);

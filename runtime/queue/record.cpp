@@ -21,7 +21,8 @@ std::string shortened(std::string_view text, std::size_t size_max) {
 void note(recipient_state& state, const outcome& ended, wall_time now) {
   ++state.attempts;
   state.last_attempt = now;
-  state.last_reply = {ended.reply.code, shortened(ended.reply.status, 16), shortened(ended.reply.text, reply_text_size_max)};
+  state.last_reply = {ended.reply.code, shortened(ended.reply.status, 16),
+                      shortened(ended.reply.text, reply_text_size_max)};
   state.remote = shortened(ended.remote, remote_size_max);
 }
 
@@ -173,7 +174,8 @@ void begin_attempt(record& of, std::span<const std::uint32_t> recipients) {
   of.attempts += any ? 1 : 0;
 }
 
-decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy, double random) {
+decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy,
+               double random) {
   decision made;
   for (auto& ended : outcomes)
     apply_one(to, ended, now, policy, random, made);

@@ -24,7 +24,8 @@ nanoseconds share(nanoseconds of, double fraction) noexcept {
 nanoseconds retry_delay(const retry_policy& policy, std::uint32_t attempts, double random) noexcept {
   auto cap = std::clamp(policy.max_delay, nanoseconds{0}, longest);
   auto delay = std::clamp(policy.initial_delay, nanoseconds{0}, cap);
-  for (auto doublings = attempts == 0 ? 0 : attempts - 1; doublings > 0 && delay > nanoseconds{0} && delay < cap; --doublings)
+  for (auto doublings = attempts == 0 ? 0 : attempts - 1; doublings > 0 && delay > nanoseconds{0} && delay < cap;
+       --doublings)
     delay = delay > cap / 2 ? cap : delay * 2;
   auto spread = share(delay, unit(policy.jitter));
   auto low = delay - spread;
@@ -35,7 +36,8 @@ nanoseconds retry_delay(const retry_policy& policy, std::uint32_t attempts, doub
 wall_time add_saturating(wall_time from, nanoseconds delay) noexcept {
   nanoseconds::rep sum = 0;
   if (__builtin_add_overflow(from.time_since_epoch().count(), delay.count(), &sum))
-    sum = delay.count() > 0 ? std::numeric_limits<nanoseconds::rep>::max() : std::numeric_limits<nanoseconds::rep>::min();
+    sum =
+        delay.count() > 0 ? std::numeric_limits<nanoseconds::rep>::max() : std::numeric_limits<nanoseconds::rep>::min();
   return wall_time{nanoseconds{sum}};
 }
 

@@ -15,7 +15,7 @@ struct retry_policy {
   std::chrono::nanoseconds max_delay = std::chrono::hours{24};
   double jitter = 0.1; ///< 0 to 1: a delay is spread evenly over ± this share of itself
   std::chrono::nanoseconds expire_after = std::chrono::hours{5 * 24};
-  std::uint32_t max_retries = 5; ///< attempts, then it bounces; 0 and 1 both mean one attempt
+  std::uint32_t max_retries = 5;                         ///< attempts, then it bounces; 0 and 1 both mean one attempt
   std::optional<std::chrono::nanoseconds> delay_warning; ///< age at which the sender is told; absent: never
 };
 

@@ -70,8 +70,8 @@ std::size_t body_writer::border(std::vector<slice>& out, const slice& part) {
   return give(out, space);
 }
 
-/// From offset_ up to the next doubled dot, the end of the slice or of the budget. Long for its one loop: the place of the
-/// next LF must survive a bare CR, or many of those would make it quadratic.
+/// From offset_ up to the next doubled dot, the end of the slice or of the budget. Long for its one loop: the place of
+/// the next LF must survive a bare CR, or many of those would make it quadratic.
 std::size_t body_writer::run(std::vector<slice>& out, const slice& part, std::size_t budget) {
   const std::string_view text = part.view();
   const std::size_t end = offset_ + std::min(budget, text.size() - offset_);

@@ -13,15 +13,15 @@ namespace hedwig::smtp {
 /// Turns a stored message into what goes between 354 and the reply to the final dot, piece by piece and by reference:
 /// dots at line starts are doubled (RFC 5321 4.5.2), the end gets CRLF where it is missing, then "." CRLF. A bare LF is
 /// sent as CRLF and a bare CR as a space, so that no server, however lax with line ends, can see the end of data before
-/// it is there; a NUL at a line start, which some servers drop, becomes a space too. Lines are never cut. Linear, no copy,
-/// memory independent of the size. Thread: the owner's.
+/// it is there; a NUL at a line start, which some servers drop, becomes a space too. Lines are never cut. Linear, no
+/// copy, memory independent of the size. Thread: the owner's.
 class body_writer {
 public:
   body_writer() = default;
   explicit body_writer(rope body);
 
-  /// Appends pieces until `max_bytes` are out or the body is over; returns their bytes. Takes no more than `max_bytes` of
-  /// the body a call; what it adds (dots, CRs, the end) can at most double that. Neighbouring pieces may overlap in
+  /// Appends pieces until `max_bytes` are out or the body is over; returns their bytes. Takes no more than `max_bytes`
+  /// of the body a call; what it adds (dots, CRs, the end) can at most double that. Neighbouring pieces may overlap in
   /// memory: a doubled dot is the same dot twice.
   std::size_t next(std::vector<slice>& out, std::size_t max_bytes);
   /// The final dot has been given out.

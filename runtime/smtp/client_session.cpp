@@ -63,10 +63,9 @@ std::string protocol_detail(const server_reply& reply) { return fmt::format("{} 
 
 } // namespace
 
-client_session::client_session(client_options options)
-    : options_{std::move(options)}, reader_{options_.replies} {}
+client_session::client_session(client_options options) : options_{std::move(options)}, reader_{options_.replies} {}
 
-// ---- input ------------------------------------------------------------------------------------------------------------
+// ---- input
 
 void client_session::feed(std::string_view bytes) {
   // What comes behind the 220 to STARTTLS in clear text is dropped with the rest of `bytes` (response injection).
@@ -82,19 +81,31 @@ void client_session::feed(std::string_view bytes) {
 
 void client_session::on_reply(const server_reply& reply) {
   switch (state_) {
-  case state::greeting: return on_greeting(reply);
-  case state::ehlo: return on_ehlo(reply);
-  case state::helo: return on_helo(reply);
-  case state::starttls: return on_starttls(reply);
-  case state::auth: return on_auth(reply);
-  case state::idle: return on_idle(reply);
-  case state::envelope: return on_expected(reply);
-  case state::body: return on_body(reply);
-  case state::final_dot: return on_final_dot(reply);
-  case state::lone_dot: return on_lone_dot(reply);
-  case state::quitting: return close({}, true);
+  case state::greeting:
+    return on_greeting(reply);
+  case state::ehlo:
+    return on_ehlo(reply);
+  case state::helo:
+    return on_helo(reply);
+  case state::starttls:
+    return on_starttls(reply);
+  case state::auth:
+    return on_auth(reply);
+  case state::idle:
+    return on_idle(reply);
+  case state::envelope:
+    return on_expected(reply);
+  case state::body:
+    return on_body(reply);
+  case state::final_dot:
+    return on_final_dot(reply);
+  case state::lone_dot:
+    return on_lone_dot(reply);
+  case state::quitting:
+    return close({}, true);
   case state::handshake:
-  case state::closed: return;
+  case state::closed:
+    return;
   }
 }
 
@@ -152,7 +163,7 @@ void client_session::on_idle(const server_reply& reply) {
   fail(local_failure::unexpected_reply, "a reply without a command");
 }
 
-// ---- opening ----------------------------------------------------------------------------------------------------------
+// ---- opening
 
 void client_session::say(std::string_view line) {
   commands_ += line;
@@ -275,7 +286,7 @@ void client_session::become_ready() {
   events_.emplace_back(client_ready{});
 }
 
-// ---- a transaction ----------------------------------------------------------------------------------------------------
+// ---- a transaction
 
 void client_session::begin(client_transaction transaction) {
   if (!is_idle())
@@ -352,7 +363,8 @@ bool client_session::queue_next_command() {
     expect(client_stage::data);
     next_command_ = client_stage::body;
     return true;
-  default: return false;
+  default:
+    return false;
   }
 }
 
@@ -387,10 +399,18 @@ void client_session::on_expected(const server_reply& reply) {
   const expected_reply expected = expected_.front();
   expected_.pop_front();
   switch (expected.stage) {
-  case client_stage::reset: on_reset(reply); break;
-  case client_stage::mail: on_mail(reply); break;
-  case client_stage::rcpt: on_rcpt(reply, expected.recipient); break;
-  default: on_data(reply); break;
+  case client_stage::reset:
+    on_reset(reply);
+    break;
+  case client_stage::mail:
+    on_mail(reply);
+    break;
+  case client_stage::rcpt:
+    on_rcpt(reply, expected.recipient);
+    break;
+  default:
+    on_data(reply);
+    break;
   }
   heard_ = true;
   if (state_ == state::envelope && expected_.empty())
@@ -475,9 +495,16 @@ bool client_session::all_settled() const noexcept {
 }
 
 void client_session::settle(std::size_t recipient, const verdict& v) {
-  outcomes_[recipient] = recipient_outcome{
-      transaction_.recipients[recipient].index, v.disposition, v.next, v.stage, v.reply_code, v.status, v.text,
-      options_.remote_host, options_.remote_ip, tls_.has_value()};
+  outcomes_[recipient] = recipient_outcome{transaction_.recipients[recipient].index,
+                                           v.disposition,
+                                           v.next,
+                                           v.stage,
+                                           v.reply_code,
+                                           v.status,
+                                           v.text,
+                                           options_.remote_host,
+                                           options_.remote_ip,
+                                           tls_.has_value()};
 }
 
 void client_session::settle_open(const verdict& v) {
@@ -499,7 +526,7 @@ void client_session::finish_transaction() {
   state_ = state::idle;
 }
 
-// ---- the end ----------------------------------------------------------------------------------------------------------
+// ---- the end
 
 void client_session::connection_lost(std::string_view why) {
   if (state_ == state::quitting)
@@ -551,7 +578,7 @@ void client_session::close(verdict cause, bool clean) {
   events_.emplace_back(client_must_close{std::move(cause), clean});
 }
 
-// ---- output and questions ---------------------------------------------------------------------------------------------
+// ---- output and questions
 
 std::optional<client_event> client_session::next_event() {
   if (events_.empty())
@@ -585,19 +612,29 @@ bool client_session::is_idle() const noexcept { return state_ == state::idle; }
 
 client_stage client_session::stage() const noexcept {
   switch (state_) {
-  case state::greeting: return client_stage::greeting;
+  case state::greeting:
+    return client_stage::greeting;
   case state::ehlo:
-  case state::helo: return client_stage::ehlo;
-  case state::starttls: return client_stage::starttls;
-  case state::handshake: return client_stage::handshake;
-  case state::auth: return client_stage::auth;
-  case state::envelope: return expected_.empty() ? client_stage::mail : expected_.front().stage;
-  case state::body: return client_stage::body;
+  case state::helo:
+    return client_stage::ehlo;
+  case state::starttls:
+    return client_stage::starttls;
+  case state::handshake:
+    return client_stage::handshake;
+  case state::auth:
+    return client_stage::auth;
+  case state::envelope:
+    return expected_.empty() ? client_stage::mail : expected_.front().stage;
+  case state::body:
+    return client_stage::body;
   case state::final_dot:
-  case state::lone_dot: return client_stage::final_dot;
-  case state::quitting: return client_stage::quit;
+  case state::lone_dot:
+    return client_stage::final_dot;
+  case state::quitting:
+    return client_stage::quit;
   case state::idle:
-  case state::closed: return client_stage::idle;
+  case state::closed:
+    return client_stage::idle;
   }
   return client_stage::idle;
 }
@@ -605,19 +642,32 @@ client_stage client_session::stage() const noexcept {
 std::optional<std::chrono::seconds> client_session::current_timeout() const noexcept {
   const client_timeouts& t = options_.timeouts;
   switch (stage()) {
-  case client_stage::greeting: return t.greeting;
-  case client_stage::ehlo: return t.ehlo;
-  case client_stage::starttls: return t.starttls;
-  case client_stage::handshake: return t.handshake;
-  case client_stage::auth: return t.auth;
-  case client_stage::mail: return t.mail;
-  case client_stage::rcpt: return t.rcpt;
-  case client_stage::data: return t.data_start;
-  case client_stage::body: return t.data_block;
-  case client_stage::final_dot: return t.final_dot;
-  case client_stage::reset: return t.reset;
-  case client_stage::quit: return t.quit;
-  default: return std::nullopt;
+  case client_stage::greeting:
+    return t.greeting;
+  case client_stage::ehlo:
+    return t.ehlo;
+  case client_stage::starttls:
+    return t.starttls;
+  case client_stage::handshake:
+    return t.handshake;
+  case client_stage::auth:
+    return t.auth;
+  case client_stage::mail:
+    return t.mail;
+  case client_stage::rcpt:
+    return t.rcpt;
+  case client_stage::data:
+    return t.data_start;
+  case client_stage::body:
+    return t.data_block;
+  case client_stage::final_dot:
+    return t.final_dot;
+  case client_stage::reset:
+    return t.reset;
+  case client_stage::quit:
+    return t.quit;
+  default:
+    return std::nullopt;
   }
 }
 

@@ -93,12 +93,12 @@ struct client_transaction {
   std::string reverse_path; ///< without <>; empty is the null path
   std::string parameters;   ///< further ESMTP parameters of MAIL, sent when the server offers DSN; usually empty
   std::vector<transaction_recipient> recipients; ///< at least one
-  rope body;                ///< header section and body as stored, not dot-stuffed
-  bool is_8bit = false;     ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
+  rope body;                                     ///< header section and body as stored, not dot-stuffed
+  bool is_8bit = false;        ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
   bool needs_smtputf8 = false; ///< by its header; addresses outside ASCII set it by themselves
 };
 
-// ---- what the session wants of its owner ------------------------------------------------------------------------------
+// ---- what the session wants of its owner
 
 /// The server said 220 to STARTTLS. Flush what next_output() gave, do the handshake, then call tls_started() or
 /// tls_failed(). Clear text received after that 220 has been dropped; feed nothing until then.
@@ -129,8 +129,9 @@ using client_event = std::variant<client_start_tls, client_ready, client_transac
 ///     current_timeout()          after each of these; when it passes without progress: timed_out()
 ///     connection_lost(why)       when the peer closed or the transport failed
 ///
-/// Every way a transaction can end gives client_transaction_done exactly once. Memory is bounded by the reply limits, the
-/// commands of one transaction and the bytes that the owner pulled; the body stays where it is. Thread: the owner's.
+/// Every way a transaction can end gives client_transaction_done exactly once. Memory is bounded by the reply limits,
+/// the commands of one transaction and the bytes that the owner pulled; the body stays where it is. Thread: the
+/// owner's.
 class client_session {
 public:
   explicit client_session(client_options options);
@@ -139,7 +140,8 @@ public:
   void feed(std::string_view bytes);
   /// TLS is up after client_start_tls, or from the first byte when called before any feed() (implicit TLS).
   void tls_started(const client_tls_facts& facts);
-  /// The handshake failed: ends in client_must_close. For opportunistic TLS the owner connects anew with tls_mode::none.
+  /// The handshake failed: ends in client_must_close. For opportunistic TLS the owner connects anew with
+  /// tls_mode::none.
   void tls_failed(std::string_view why);
   /// Peer closed or transport failed; `why` is our own text ("reset by peer").
   void connection_lost(std::string_view why);
@@ -148,8 +150,8 @@ public:
 
   /// Legal only when is_idle(); anything else is a broken invariant (panic).
   void begin(client_transaction transaction);
-  /// Says QUIT when idle and waits for its reply; ends in client_must_close{clean}. In other states it aborts: a running
-  /// transaction is given up (outcomes: shutting_down, or unknown after the final dot).
+  /// Says QUIT when idle and waits for its reply; ends in client_must_close{clean}. In other states it aborts: a
+  /// running transaction is given up (outcomes: shutting_down, or unknown after the final dot).
   void quit();
 
   [[nodiscard]] std::optional<client_event> next_event();

@@ -33,7 +33,9 @@ bool take_ignoring_case(std::string_view& rest, std::string_view capitals) noexc
   return true;
 }
 
-void skip_spaces(std::string_view& rest) noexcept { rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size())); }
+void skip_spaces(std::string_view& rest) noexcept {
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+}
 
 // "KEYWORD" or "KEYWORD=value", RFC 5321 section 4.1.2.
 struct parameter {
@@ -156,7 +158,8 @@ parsed parse_rcpt(std::string_view arguments, const grammar& allowed) {
 // Wider than the RFC, since names with underscores and the like are common and harmless: nothing is decided by them.
 bool is_helo_name(std::string_view name) noexcept {
   auto good = [](char c) {
-    return is_alnum(c) || static_cast<unsigned char>(c) >= 0x80 || std::string_view{"-._:[]"}.find(c) != std::string_view::npos;
+    return is_alnum(c) || static_cast<unsigned char>(c) >= 0x80 ||
+           std::string_view{"-._:[]"}.find(c) != std::string_view::npos;
   };
   return !name.empty() && name.size() <= helo_octets_max && std::ranges::all_of(name, good) && mail::is_utf8(name);
 }

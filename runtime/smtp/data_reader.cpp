@@ -7,7 +7,8 @@
 
 namespace hedwig::smtp {
 
-// Where feed() stands. The next CR, LF and NUL are remembered, so that each byte is searched once for each, whatever comes.
+// Where feed() stands. The next CR, LF and NUL are remembered, so that each byte is searched once for each, whatever
+// comes.
 struct data_reader::cursor {
   const char* here = nullptr;
   const char* end = nullptr;
@@ -36,12 +37,23 @@ std::size_t data_reader::feed(std::string_view bytes) {
   at.end = bytes.data() + bytes.size();
   while (at.here != at.end && state_ != state::done) {
     switch (state_) {
-    case state::line_start: at_line_start(at); break;
-    case state::in_line: in_line(at); break;
-    case state::after_cr: after_cr(at); break;
-    case state::dot: after_dot(at); break;
-    case state::dot_cr: after_dot_cr(at); break;
-    case state::done: break;
+    case state::line_start:
+      at_line_start(at);
+      break;
+    case state::in_line:
+      in_line(at);
+      break;
+    case state::after_cr:
+      after_cr(at);
+      break;
+    case state::dot:
+      after_dot(at);
+      break;
+    case state::dot_cr:
+      after_dot_cr(at);
+      break;
+    case state::done:
+      break;
     }
   }
   auto used = static_cast<std::size_t>(at.here - bytes.data());

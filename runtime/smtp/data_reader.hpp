@@ -15,8 +15,8 @@ enum class line_endings : std::uint8_t {
   normalize, ///< it is stored as CR LF; it never begins a line that could end the message or carry a stuffed dot
 };
 
-/// Why a message cannot be stored; it is read to its end all the same. Of several the last in this order is told, so that
-/// the answer does not depend on how the bytes were cut.
+/// Why a message cannot be stored; it is read to its end all the same. Of several the last in this order is told, so
+/// that the answer does not depend on how the bytes were cut.
 enum class data_fault : std::uint8_t { none, abandoned, line_too_long, nul, bare_line_end, too_big };
 
 struct data_limits {
@@ -30,8 +30,8 @@ struct data_limits {
 inline constexpr std::size_t body_slice_octets_first = 4096;
 inline constexpr std::size_t body_slice_octets_max = 64 * 1024;
 
-/// Reads what follows 354 (RFC 5321 section 4.1.1.4): removes stuffed dots, finds the end, keeps the body in a rope. Any
-/// division of the input gives the same body and fault. One copy a byte, no allocation but the buffers.
+/// Reads what follows 354 (RFC 5321 section 4.1.1.4): removes stuffed dots, finds the end, keeps the body in a rope.
+/// Any division of the input gives the same body and fault. One copy a byte, no allocation but the buffers.
 class data_reader {
 public:
   explicit data_reader(const data_limits& limits) noexcept : limits_{limits} {}

@@ -41,11 +41,13 @@ struct reply_rule {
 constexpr reply_rule reply_rules[] = {
     // 421 is said at any time by a server about to close (RFC 5321 3.8 and 4.2.2): nothing about the message.
     {anywhere, 421, 421, only_if::always, deferred, next_step::next_host, {4, 3, 2}},
-    // Too many recipients: the rest goes in another transaction (RFC 5321 4.5.3.1.10, which also wants 552 read like this
+    // Too many recipients: the rest goes in another transaction (RFC 5321 4.5.3.1.10, which also wants 552 read like
+    // this
     // here, since RFC 821 had it so). Where nobody was accepted yet it is an ordinary 4yz or 5yz.
     {at(client_stage::rcpt), 452, 452, only_if::too_many_after_some, deferred, next_step::again, {4, 5, 3}},
     {at(client_stage::rcpt), 552, 552, only_if::too_many_after_some, deferred, next_step::again, {4, 5, 3}},
-    // Authentication or encryption demanded or refused (RFC 4954, RFC 3207): what is wrong is between us and that host and
+    // Authentication or encryption demanded or refused (RFC 4954, RFC 3207): what is wrong is between us and that host
+    // and
     // can be mended by an operator; the recipient has nothing to do with it.
     {anywhere, 530, 530, only_if::always, deferred, next_step::next_host, {4, 7, 0}},
     {anywhere, 534, 535, only_if::always, deferred, next_step::next_host, {4, 7, 8}},
@@ -123,8 +125,10 @@ bool leaves_in_doubt(client_stage stage, local_failure failure) {
   case local_failure::malformed_reply:
   case local_failure::unexpected_reply:
   case local_failure::shutting_down:
-  case local_failure::internal: return stage == client_stage::final_dot;
-  default: return false;
+  case local_failure::internal:
+    return stage == client_stage::final_dot;
+  default:
+    return false;
   }
 }
 
@@ -174,18 +178,22 @@ std::string recipient_outcome::summary() const {
 
 std::string_view to_string_view(enum disposition value) noexcept {
   switch (value) {
-  case delivered: return "delivered";
-  case deferred: return "deferred";
-  case failed: return "failed";
-  case unknown: return "unknown";
+  case delivered:
+    return "delivered";
+  case deferred:
+    return "deferred";
+  case failed:
+    return "failed";
+  case unknown:
+    return "unknown";
   }
   return "unknown";
 }
 
 std::string_view to_string_view(client_stage value) noexcept {
-  static constexpr std::array<std::string_view, 15> names{"resolve", "connect", "greeting", "ehlo", "starttls",
-                                                          "handshake", "auth", "mail", "rcpt", "data", "body",
-                                                          "final dot", "reset", "idle", "quit"};
+  static constexpr std::array<std::string_view, 15> names{"resolve",   "connect",   "greeting", "ehlo", "starttls",
+                                                          "handshake", "auth",      "mail",     "rcpt", "data",
+                                                          "body",      "final dot", "reset",    "idle", "quit"};
   const auto index = static_cast<std::size_t>(value);
   return index < names.size() ? names[index] : "unknown";
 }

@@ -49,26 +49,26 @@ enum class client_stage : std::uint8_t {
 
 /// Failures that no reply of a server stands for.
 enum class local_failure : std::uint8_t {
-  connect_failed,     ///< 4.4.1 refused, unreachable
-  connect_timeout,    ///< 4.4.1
-  connection_lost,    ///< 4.4.2 (after the final dot: unknown)
-  reply_timeout,      ///< 4.4.2 (after the final dot: unknown)
-  malformed_reply,    ///< 4.5.0 (after the final dot: unknown)
-  unexpected_reply,   ///< 4.5.0 a reply of the wrong class (after the final dot: unknown)
-  tls_not_offered,    ///< 4.7.4 policy wants TLS, the server has none
-  tls_failed,         ///< 4.7.5 handshake or certificate
-  auth_not_offered,   ///< 4.7.0 we have credentials, the server offers no mechanism we may use here
-  smtputf8_missing,   ///< 5.6.7 RFC 6531 3.2
-  message_too_big,    ///< 5.3.4 RFC 1870 6.1
-  bad_sender,         ///< 5.1.7 reverse-path that cannot be put on the wire
-  bad_recipient,      ///< 5.1.3 forward-path that cannot be put on the wire
-  dns_temporary,      ///< 4.4.3 SERVFAIL, timeout
-  no_such_domain,     ///< 5.1.2 NXDOMAIN
-  no_mail_host,       ///< 5.4.4 neither MX nor address
-  null_mx,            ///< 5.1.10 RFC 7505
-  mail_loop,          ///< 5.4.6 the next hop is ourselves
-  shutting_down,      ///< 4.3.2 our own decision, nothing was sent
-  internal,           ///< 4.3.0
+  connect_failed,   ///< 4.4.1 refused, unreachable
+  connect_timeout,  ///< 4.4.1
+  connection_lost,  ///< 4.4.2 (after the final dot: unknown)
+  reply_timeout,    ///< 4.4.2 (after the final dot: unknown)
+  malformed_reply,  ///< 4.5.0 (after the final dot: unknown)
+  unexpected_reply, ///< 4.5.0 a reply of the wrong class (after the final dot: unknown)
+  tls_not_offered,  ///< 4.7.4 policy wants TLS, the server has none
+  tls_failed,       ///< 4.7.5 handshake or certificate
+  auth_not_offered, ///< 4.7.0 we have credentials, the server offers no mechanism we may use here
+  smtputf8_missing, ///< 5.6.7 RFC 6531 3.2
+  message_too_big,  ///< 5.3.4 RFC 1870 6.1
+  bad_sender,       ///< 5.1.7 reverse-path that cannot be put on the wire
+  bad_recipient,    ///< 5.1.3 forward-path that cannot be put on the wire
+  dns_temporary,    ///< 4.4.3 SERVFAIL, timeout
+  no_such_domain,   ///< 5.1.2 NXDOMAIN
+  no_mail_host,     ///< 5.4.4 neither MX nor address
+  null_mx,          ///< 5.1.10 RFC 7505
+  mail_loop,        ///< 5.4.6 the next hop is ourselves
+  shutting_down,    ///< 4.3.2 our own decision, nothing was sent
+  internal,         ///< 4.3.0
 };
 
 /// Judgement without an address: of one reply or one local failure.
@@ -76,9 +76,9 @@ struct verdict {
   enum disposition disposition = disposition::deferred;
   next_step next = next_step::none;
   client_stage stage = client_stage::connect;
-  int reply_code = 0; ///< of the server; 0: our own finding
-  enhanced_status status;       ///< always set; the server's when it sent a usable one and we agree with its class
-  std::string text;             ///< sanitised; the server's text, or our own sentence
+  int reply_code = 0;     ///< of the server; 0: our own finding
+  enhanced_status status; ///< always set; the server's when it sent a usable one and we agree with its class
+  std::string text;       ///< sanitised; the server's text, or our own sentence
 };
 
 /// A verdict with everything the log line, the spool and a DSN want to know.
@@ -98,9 +98,9 @@ struct recipient_outcome {
   [[nodiscard]] std::string summary() const;
 };
 
-/// Judges a reply that ends something: any at final_dot, elsewhere one that is not the hoped-for one. The one table is in
-/// outcome.cpp. `accepted_some`: at `rcpt`, whether this transaction already has an accepted recipient, which decides
-/// whether "too many recipients" is worth a second transaction.
+/// Judges a reply that ends something: any at final_dot, elsewhere one that is not the hoped-for one. The one table is
+/// in outcome.cpp. `accepted_some`: at `rcpt`, whether this transaction already has an accepted recipient, which
+/// decides whether "too many recipients" is worth a second transaction.
 [[nodiscard]] verdict classify(client_stage stage, const server_reply& reply, bool accepted_some = false);
 
 /// Judges a failure without a reply; `detail` (sanitised here) is added to the sentence: a host name, errno text.

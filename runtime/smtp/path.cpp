@@ -42,7 +42,8 @@ std::expected<mail::address, mail::address_fault> take_forward_path(std::string_
   if (!rest.starts_with('<'))
     return faulty{mail::address_fault::syntax};
   rest.remove_prefix(1);
-  if (rest.size() > postmaster_octets && rest[postmaster_octets] == '>' && is_postmaster(rest.substr(0, postmaster_octets))) {
+  if (rest.size() > postmaster_octets && rest[postmaster_octets] == '>' &&
+      is_postmaster(rest.substr(0, postmaster_octets))) {
     auto found = mail::address::postmaster(rest.substr(0, postmaster_octets));
     rest.remove_prefix(postmaster_octets + 1);
     return found;

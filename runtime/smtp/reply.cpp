@@ -87,19 +87,26 @@ std::string to_wire(const reply& what) {
 
 const standard_reply& storage_reply(hedwig_status status) noexcept {
   switch (status) {
-  case HEDWIG_OK: return replies::ok;
-  case HEDWIG_E_NO_SPACE: return replies::no_space;
-  case HEDWIG_E_BUSY: return replies::busy;
-  default: return replies::local_error;
+  case HEDWIG_OK:
+    return replies::ok;
+  case HEDWIG_E_NO_SPACE:
+    return replies::no_space;
+  case HEDWIG_E_BUSY:
+    return replies::busy;
+  default:
+    return replies::local_error;
   }
 }
 
 const standard_reply& auth_reply(hedwig_status status) noexcept {
   switch (status) {
-  case HEDWIG_OK: return replies::authenticated;
+  case HEDWIG_OK:
+    return replies::authenticated;
   case HEDWIG_E_DENIED:
-  case HEDWIG_E_NOT_FOUND: return replies::auth_failed;
-  default: return replies::auth_unavailable;
+  case HEDWIG_E_NOT_FOUND:
+    return replies::auth_failed;
+  default:
+    return replies::auth_unavailable;
   }
 }
 

@@ -37,8 +37,8 @@ struct reply_limits {
 };
 
 /// Incremental parser of replies (RFC 5321 4.2). A line ends at LF, with or without CR before it: unlike in mail data
-/// nothing can be smuggled there, and old servers do it. All lines of a reply must carry the same code. Memory is bounded
-/// by reply_limits whatever comes in. Thread: the owner's.
+/// nothing can be smuggled there, and old servers do it. All lines of a reply must carry the same code. Memory is
+/// bounded by reply_limits whatever comes in. Thread: the owner's.
 class reply_reader {
 public:
   enum class progress : std::uint8_t { need_more, complete, malformed };

@@ -22,7 +22,9 @@ public:
   secret& operator=(secret&& other) noexcept;
   ~secret() { wipe(); }
 
-  [[nodiscard]] std::string_view view() const noexcept { return bytes_ ? std::string_view{*bytes_} : std::string_view{}; }
+  [[nodiscard]] std::string_view view() const noexcept {
+    return bytes_ ? std::string_view{*bytes_} : std::string_view{};
+  }
   void wipe() noexcept;
 
 private:

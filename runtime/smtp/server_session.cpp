@@ -12,12 +12,17 @@ namespace {
 
 const standard_reply& data_reply(data_fault fault) noexcept {
   switch (fault) {
-  case data_fault::too_big: return replies::too_big;
-  case data_fault::bare_line_end: return replies::bare_line_end_in_data;
-  case data_fault::nul: return replies::nul_in_data;
-  case data_fault::line_too_long: return replies::line_too_long_in_data;
+  case data_fault::too_big:
+    return replies::too_big;
+  case data_fault::bare_line_end:
+    return replies::bare_line_end_in_data;
+  case data_fault::nul:
+    return replies::nul_in_data;
+  case data_fault::line_too_long:
+    return replies::line_too_long_in_data;
   case data_fault::abandoned:
-  case data_fault::none: break;
+  case data_fault::none:
+    break;
   }
   return replies::local_error;
 }
@@ -26,36 +31,54 @@ const standard_reply& data_reply(data_fault fault) noexcept {
 
 std::string_view to_string_view(ask::end_reason reason) noexcept {
   switch (reason) {
-  case ask::end_reason::quit: return "quit";
-  case ask::end_reason::refused: return "refused";
-  case ask::end_reason::timed_out: return "timed out";
-  case ask::end_reason::shutting_down: return "shutting down";
-  case ask::end_reason::failed: return "failed";
-  case ask::end_reason::early_talker: return "early talker";
-  case ask::end_reason::http: return "http";
-  case ask::end_reason::too_many_errors: return "too many errors";
-  case ask::end_reason::too_many_auth_failures: return "too many auth failures";
-  case ask::end_reason::too_many_messages: return "too many messages";
-  case ask::end_reason::too_many_commands: return "too many commands";
-  case ask::end_reason::too_much_swallowed: return "too much swallowed";
+  case ask::end_reason::quit:
+    return "quit";
+  case ask::end_reason::refused:
+    return "refused";
+  case ask::end_reason::timed_out:
+    return "timed out";
+  case ask::end_reason::shutting_down:
+    return "shutting down";
+  case ask::end_reason::failed:
+    return "failed";
+  case ask::end_reason::early_talker:
+    return "early talker";
+  case ask::end_reason::http:
+    return "http";
+  case ask::end_reason::too_many_errors:
+    return "too many errors";
+  case ask::end_reason::too_many_auth_failures:
+    return "too many auth failures";
+  case ask::end_reason::too_many_messages:
+    return "too many messages";
+  case ask::end_reason::too_many_commands:
+    return "too many commands";
+  case ask::end_reason::too_much_swallowed:
+    return "too much swallowed";
   }
   return "unknown";
 }
 
 std::string_view to_string_view(session_state state) noexcept {
   switch (state) {
-  case session_state::greeting: return "greeting";
-  case session_state::command: return "command";
-  case session_state::auth: return "auth";
-  case session_state::data: return "data";
-  case session_state::waiting: return "waiting";
-  case session_state::ended: return "ended";
+  case session_state::greeting:
+    return "greeting";
+  case session_state::command:
+    return "command";
+  case session_state::auth:
+    return "auth";
+  case session_state::data:
+    return "data";
+  case session_state::waiting:
+    return "waiting";
+  case session_state::ended:
+    return "ended";
   }
   return "unknown";
 }
 
 server_session::server_session(std::shared_ptr<const server_settings> settings, connection_facts facts)
-    : settings_{std::move(settings)}, facts_{std::move(facts)} {}
+  : settings_{std::move(settings)}, facts_{std::move(facts)} {}
 
 void server_session::start() {
   if (started_ || ended_)
@@ -174,7 +197,8 @@ void server_session::end_of_data() {
     return;
   }
   ++counters_.messages_refused;
-  auto why = fault == data_fault::abandoned && abandoned_with_ ? *abandoned_with_ : static_cast<reply>(data_reply(fault));
+  auto why =
+      fault == data_fault::abandoned && abandoned_with_ ? *abandoned_with_ : static_cast<reply>(data_reply(fault));
   reset_transaction();
   say(why);
   if (why.code == 421)

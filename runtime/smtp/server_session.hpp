@@ -21,12 +21,12 @@ namespace hedwig::smtp {
 
 /// The limits of one session; each is inclusive.
 struct server_limits {
-  data_limits data;                               ///< message size, line length, line endings
-  std::size_t recipients_max = 1000;              ///< a message; more get 452 4.5.3
-  std::size_t messages_max = 10'000;              ///< a connection; then 421
-  std::size_t bad_commands_max = 20;              ///< a connection; one more gets 421
-  std::size_t auth_failures_max = 3;              ///< a connection; the last one gets 421
-  std::size_t command_octets_max = 4 * 1024 * 1024; ///< of commands between two accepted messages; then 421
+  data_limits data;                                      ///< message size, line length, line endings
+  std::size_t recipients_max = 1000;                     ///< a message; more get 452 4.5.3
+  std::size_t messages_max = 10'000;                     ///< a connection; then 421
+  std::size_t bad_commands_max = 20;                     ///< a connection; one more gets 421
+  std::size_t auth_failures_max = 3;                     ///< a connection; the last one gets 421
+  std::size_t command_octets_max = 4 * 1024 * 1024;      ///< of commands between two accepted messages; then 421
   std::uint64_t swallowed_octets_max = 64 * 1024 * 1024; ///< read of a refused message; then the session ends
 };
 
@@ -39,10 +39,10 @@ struct server_settings {
   bool size = true;
   bool eight_bit_mime = true;
   bool smtputf8 = true;
-  bool starttls = false;        ///< there is a certificate
-  bool require_tls = false;     ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
-  bool auth_in_clear = false;   ///< AUTH without TLS
-  bool require_auth = false;    ///< MAIL needs AUTH (530)
+  bool starttls = false;      ///< there is a certificate
+  bool require_tls = false;   ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
+  bool auth_in_clear = false; ///< AUTH without TLS
+  bool require_auth = false;  ///< MAIL needs AUTH (530)
   /// Offered, in this order, capitals; empty: no AUTH at all.
   std::vector<std::string> mechanisms;
 };
@@ -109,23 +109,23 @@ struct check_data {
 /// The message is complete and well-formed. Move out what you need, then message_taken() or refuse().
 struct take_message {
   transaction envelope;
-  rope body; ///< unstuffed, header included; without the parts that take_body() gave before
+  rope body;                     ///< unstuffed, header included; without the parts that take_body() gave before
   std::uint64_t body_octets = 0; ///< of the whole
 };
 
 enum class end_reason : std::uint8_t {
   quit,
-  refused,              ///< check_connect, or refuse_and_end()
-  timed_out,            ///< timed_out()
-  shutting_down,        ///< shut_down()
-  failed,               ///< fail()
+  refused,       ///< check_connect, or refuse_and_end()
+  timed_out,     ///< timed_out()
+  shutting_down, ///< shut_down()
+  failed,        ///< fail()
   early_talker,
   http,
   too_many_errors,
   too_many_auth_failures,
   too_many_messages,
-  too_many_commands,    ///< command_octets_max
-  too_much_swallowed,   ///< swallowed_octets_max
+  too_many_commands,  ///< command_octets_max
+  too_much_swallowed, ///< swallowed_octets_max
 };
 /// Flush output() and close; nothing more is read. Has no answer.
 struct end {

@@ -163,7 +163,8 @@ void server_session::on(http_command&) { finish(replies::not_http, ask::end_reas
 const standard_reply* server_session::refusal_of(const auth_command& what) const noexcept {
   auto& offered = settings_->mechanisms;
   auto same = [&](std::string_view known) {
-    return std::ranges::equal(what.mechanism, known, [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
+    return std::ranges::equal(what.mechanism, known,
+                              [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
   };
   if (offered.empty())
     return &replies::not_implemented;

@@ -13,8 +13,8 @@ struct sequence {
   bool printable = false;
 };
 
-// Well-formed UTF-8 by RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF. C1 controls and the
-// two line separators are well-formed but end a line or steer a terminal somewhere, so they are not printable.
+// Well-formed UTF-8 by RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF. C1 controls and
+// the two line separators are well-formed but end a line or steer a terminal somewhere, so they are not printable.
 sequence utf8_at(std::string_view text, std::size_t at) noexcept {
   const auto byte = [&](std::size_t index) -> unsigned {
     return index < text.size() ? static_cast<unsigned char>(text[index]) : 0;
@@ -28,8 +28,8 @@ sequence utf8_at(std::string_view text, std::size_t at) noexcept {
     if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F))
       return {1, false};
     const unsigned code = (lead & 0x0F) << 12 | (second & 0x3F) << 6 | (byte(at + 2) & 0x3F);
-    const bool steers = code == 0x2028 || code == 0x2029 || (code >= 0x202A && code <= 0x202E) ||
-                        (code >= 0x2066 && code <= 0x2069);
+    const bool steers =
+        code == 0x2028 || code == 0x2029 || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
     return {3, !steers};
   }
   if (lead >= 0xF0 && lead <= 0xF4 && tail(at + 1) && tail(at + 2) && tail(at + 3)) {

@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::array<std::string_view, 6> level_names{"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::array<std::string_view, component_count> component_names{
-    "main",       "supervisor", "config",      "net",      "listener", "session",  "authenticator",
-    "filter",     "spooler",    "storage",     "signer",   "dispatcher", "destination", "delivery",
-    "retry",      "resolver",   "bouncer",     "admin",    "plugin",   "sink",     "cluster"};
+    "main",   "supervisor", "config",  "net",    "listener",   "session",     "authenticator",
+    "filter", "spooler",    "storage", "signer", "dispatcher", "destination", "delivery",
+    "retry",  "resolver",   "bouncer", "admin",  "plugin",     "sink",        "cluster"};
 
 template <std::size_t Size>
 std::string joined(const std::array<std::string_view, Size>& names) {

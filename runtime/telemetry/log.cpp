@@ -28,7 +28,7 @@ namespace {
 class line_sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 public:
   line_sink(std::function<void(std::string_view)> write, std::atomic<std::size_t>& waiting)
-      : write_{std::move(write)}, waiting_{waiting} {}
+    : write_{std::move(write)}, waiting_{waiting} {}
 
 private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -70,8 +70,8 @@ struct writer {
   ~writer() { pool.reset(); }
 };
 
-std::mutex control;                   // start, stop
-std::shared_ptr<writer> the_writer;   // by atomic_load and atomic_store only
+std::mutex control;                 // start, stop
+std::shared_ptr<writer> the_writer; // by atomic_load and atomic_store only
 std::atomic<std::uint64_t> dropped{0};
 
 void append_value(std::string& out, const field& one) {
@@ -97,8 +97,8 @@ void append_value(std::string& out, const field& one) {
 
 std::string text_line(std::string_view time, level severity, component part, const event& what,
                       std::span<const field> fields) {
-  std::string out = fmt::format("{} {:5} {} {} [{}]", time, to_string_view(severity), to_string_view(part), what.text,
-                                what.id);
+  std::string out =
+      fmt::format("{} {:5} {} {} [{}]", time, to_string_view(severity), to_string_view(part), what.text, what.id);
   for (const auto& one : fields) {
     out.append(" ").append(one.key()).append("=");
     append_value(out, one);
@@ -244,9 +244,7 @@ level_filter current_levels() {
   return out;
 }
 
-std::uint64_t dropped_lines() noexcept {
-  return dropped.load(std::memory_order_relaxed);
-}
+std::uint64_t dropped_lines() noexcept { return dropped.load(std::memory_order_relaxed); }
 
 void log_delivery(const delivery_event& what) noexcept {
   if (!enabled(level::info, component::delivery))

@@ -28,8 +28,27 @@ enum class level : std::uint8_t { trace, debug, info, warn, error, off };
 
 /// Parts whose level can be set on its own; the names are those of the actors and folders.
 enum class component : std::uint8_t {
-  main, supervisor, config, net, listener, session, authenticator, filter, spooler, storage, signer, dispatcher,
-  destination, delivery, retry, resolver, bouncer, admin, plugin, sink, cluster
+  main,
+  supervisor,
+  config,
+  net,
+  listener,
+  session,
+  authenticator,
+  filter,
+  spooler,
+  storage,
+  signer,
+  dispatcher,
+  destination,
+  delivery,
+  retry,
+  resolver,
+  bouncer,
+  admin,
+  plugin,
+  sink,
+  cluster
 };
 inline constexpr std::size_t component_count = static_cast<std::size_t>(component::cluster) + 1;
 [[nodiscard]] std::string_view to_string_view(component value) noexcept;
@@ -51,13 +70,12 @@ public:
   field(std::string_view key, const char* value) noexcept : field{key, std::string_view{value}} {}
   field(std::string_view key, bool value) noexcept : key_{key}, integer_{value}, kind_{kind::boolean} {}
   template <std::integral Integer>
-    requires(!std::same_as<Integer, bool>)
-  field(std::string_view key, Integer value) noexcept
-      : key_{key}, integer_{static_cast<std::int64_t>(value)}, kind_{kind::integer} {}
+  requires(!std::same_as<Integer, bool>) field(std::string_view key, Integer value)
+  noexcept : key_{key}, integer_{static_cast<std::int64_t>(value)}, kind_{kind::integer} {}
   /// A time span, in whole milliseconds.
   template <class Rep, class Period>
   field(std::string_view key, std::chrono::duration<Rep, Period> value) noexcept
-      : field{key, std::chrono::duration_cast<std::chrono::milliseconds>(value).count()} {}
+    : field{key, std::chrono::duration_cast<std::chrono::milliseconds>(value).count()} {}
   field(std::string_view key, double value) noexcept : key_{key}, real_{value}, kind_{kind::real} {}
 
   enum class kind : std::uint8_t { text, integer, real, boolean };
@@ -87,9 +105,9 @@ void write(level severity, component part, const event& what, std::span<const fi
   return severity >= detail::levels[static_cast<std::size_t>(part)].load(std::memory_order_relaxed);
 }
 
-/// Writes one event; any thread, never blocks for long. With the queue full, trace, debug and info lines are dropped and
-/// counted (dropped_lines()), warnings and errors wait for room. Before start_log() and after stop_log() warnings and
-/// errors go straight to standard error. Never throws.
+/// Writes one event; any thread, never blocks for long. With the queue full, trace, debug and info lines are dropped
+/// and counted (dropped_lines()), warnings and errors wait for room. Before start_log() and after stop_log() warnings
+/// and errors go straight to standard error. Never throws.
 inline void log(level severity, component part, const event& what, std::initializer_list<field> fields = {}) noexcept {
   if (enabled(severity, part))
     detail::write(severity, part, what, {fields.begin(), fields.size()});
@@ -156,8 +174,8 @@ struct delivery_event {
 };
 void log_delivery(const delivery_event& what) noexcept;
 
-/// Appends `text` with controls, quotes, backslashes and bytes that are not UTF-8 escaped as JSON has it; valid UTF-8 is
-/// kept. At most `size_max` bytes are read, and "…" says so.
+/// Appends `text` with controls, quotes, backslashes and bytes that are not UTF-8 escaped as JSON has it; valid UTF-8
+/// is kept. At most `size_max` bytes are read, and "…" says so.
 void append_escaped(std::string& out, std::string_view text, std::size_t size_max = 2048);
 
 } // namespace hedwig::telemetry

@@ -128,7 +128,7 @@ void counter::raise_to(std::uint64_t total) noexcept {
 }
 
 histogram::histogram(std::span<const double> bounds)
-    : bounds_{bounds}, buckets_{std::make_unique<std::atomic<std::uint64_t>[]>(bounds.size() + 1)} {}
+  : bounds_{bounds}, buckets_{std::make_unique<std::atomic<std::uint64_t>[]>(bounds.size() + 1)} {}
 
 void histogram::observe(double value) noexcept {
   const auto place = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
@@ -225,8 +225,8 @@ std::string metrics::expose() const {
   for (const auto& any : state_->families)
     std::visit(
         [&out](const auto& one) {
-          prometheus::MetricFamily shown{std::string{one.info->name}, help_of(*one.info),
-                                         prometheus_type(one.info->type), {}};
+          prometheus::MetricFamily shown{
+              std::string{one.info->name}, help_of(*one.info), prometheus_type(one.info->type), {}};
           for (const auto& [values, metric] : one.series) {
             auto& sample = shown.metric.emplace_back(sample_of(metric));
             if (!one.info->label_1.empty())

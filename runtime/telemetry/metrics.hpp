@@ -37,7 +37,8 @@ private:
   std::atomic<std::int64_t> value_{0};
 };
 
-/// Counts observations by size. Any thread, no lock: a scrape may see one observation in a bucket and not yet in the sum.
+/// Counts observations by size. Any thread, no lock: a scrape may see one observation in a bucket and not yet in the
+/// sum.
 class histogram {
 public:
   explicit histogram(std::span<const double> bounds);

@@ -12,8 +12,8 @@ constexpr auto user_password = hedwig::sdk::key(HEDWIG_CONFIG_SECRET, "password"
 constexpr const hedwig_config_key* user_keys[] = {&user_name, &user_password};
 constexpr hedwig_config_schema user_schema{sizeof user_schema, 2, user_keys};
 
-constexpr auto users = hedwig::sdk::key(HEDWIG_CONFIG_TABLES, "user", "One table per user.",
-                                   HEDWIG_CONFIG_REQUIRED, nullptr, &user_schema);
+constexpr auto users = hedwig::sdk::key(HEDWIG_CONFIG_TABLES, "user", "One table per user.", HEDWIG_CONFIG_REQUIRED,
+                                        nullptr, &user_schema);
 constexpr const hedwig_config_key* keys[] = {&users};
 constexpr hedwig_config_schema schema{sizeof schema, 1, keys};
 
@@ -50,7 +50,7 @@ private:
 };
 
 constexpr auto provider = hedwig::sdk::auth_provider<static_users>::make(
-  "example", "Users listed in the configuration file.", &schema, HEDWIG_PROVIDER_ISOLATABLE);
+    "example", "Users listed in the configuration file.", &schema, HEDWIG_PROVIDER_ISOLATABLE);
 
 } // namespace
 

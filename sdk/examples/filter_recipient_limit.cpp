@@ -26,8 +26,7 @@ public:
     }
 
     hedwig::sdk::verdict on_end(const hedwig_filter_message&) {
-      return {HEDWIG_CONTINUE, {}, {},
-              {{HEDWIG_EDIT_ADD_HEADER, "X-Recipient-Count", std::to_string(count_)}}};
+      return {HEDWIG_CONTINUE, {}, {}, {{HEDWIG_EDIT_ADD_HEADER, "X-Recipient-Count", std::to_string(count_)}}};
     }
 
   private:
@@ -40,7 +39,7 @@ private:
 };
 
 constexpr auto provider = hedwig::sdk::filter_provider<recipient_limit>::make(
-  "recipient-limit", "Limits recipients per session.", &schema, HEDWIG_PROVIDER_ISOLATABLE);
+    "recipient-limit", "Limits recipients per session.", &schema, HEDWIG_PROVIDER_ISOLATABLE);
 
 } // namespace
 

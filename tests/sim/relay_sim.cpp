@@ -134,10 +134,10 @@ std::shared_ptr<const relay_policy> policy_number(std::size_t which) {
 
 } // namespace
 
-// ---- one life of the relay -------------------------------------------------------------------------------------------
+// ---- one life of the relay
 
 sim_relay::sim_relay(sim_world& world, sim_dns& dns, sim_store& store, std::shared_ptr<const relay_policy> policy)
-    : world_{world}, store_{store}, dns_{dns} {
+  : world_{world}, store_{store}, dns_{dns} {
   host_ = std::make_shared<plugin::host>(plugin::host_options{.time = &world.clock(), .threads = false});
   context_.emplace(world.clock(), policy, world.random(~std::uint64_t{0}));
   open_store(store);
@@ -150,7 +150,8 @@ sim_relay::sim_relay(sim_world& world, sim_dns& dns, sim_store& store, std::shar
     units_.push_back(std::make_unique<io_unit>(*system_, *loops_.back()));
     context_->units.push_back(units_.back().get());
   }
-  supervisor_events events{.started = [] {}, .failed = [this](const std::string& why) { failure_ = why; }, .drained = [] {}};
+  supervisor_events events{
+      .started = [] {}, .failed = [this](const std::string& why) { failure_ = why; }, .drained = [] {}};
   supervisor_ = system_->spawn<supervisor>(*context_, std::move(events), inherited_sockets{});
 }
 
@@ -206,9 +207,7 @@ void sim_relay::run_job() {
   static_cast<void>(scheduler().try_run_once());
 }
 
-void sim_relay::advance(std::chrono::nanoseconds by) {
-  scheduler().clock().advance_time(by);
-}
+void sim_relay::advance(std::chrono::nanoseconds by) { scheduler().clock().advance_time(by); }
 
 std::optional<steady_time> sim_relay::next_deadline() const {
   auto& clock = scheduler().clock();
@@ -233,10 +232,10 @@ bool sim_relay::idle() const {
          shared.memory.receiving == 0 && shared.counts.active_messages.value() == 0;
 }
 
-// ---- a run -----------------------------------------------------------------------------------------------------------
+// ---- a run
 
 relay_sim::relay_sim(const sim_options& options)
-    : options_{options}, world_{{.seed = options.seed * 0x9e3779b97f4a7c15u + 1}}, store_{world_, oracle_}, dns_{world_} {
+  : options_{options}, world_{{.seed = options.seed * 0x9e3779b97f4a7c15u + 1}}, store_{world_, oracle_}, dns_{world_} {
   store_.set_lie(options.lie);
   outside_ = world_.make_loop();
   servers_ = std::make_unique<server_site>(world_, *outside_, oracle_);
@@ -249,12 +248,25 @@ relay_sim::relay_sim(const sim_options& options)
 void relay_sim::draw_plan() {
   // Each fault is on in some runs only, so that one cannot hide another.
   auto maybe = [this](double most) { return random(2) == 0 ? 0.0 : most * static_cast<double>(random(1000)) / 1000; };
-  plan_.network = {.refused = maybe(0.3), .unanswered = maybe(0.1), .cut = maybe(0.4), .cut_within = 8192, .slow = maybe(0.1),
-                   .slow_gap = 2s, .tls_failed = maybe(0.3)};
-  plan_.store = {.commit_failed = maybe(0.2), .no_space = maybe(0.1), .busy = maybe(0.05), .read_failed = maybe(0.1),
-                 .broken = maybe(0.1), .appears = 0.5};
-  plan_.servers = {.refuses = maybe(0.2), .rejects = maybe(0.1), .drops = maybe(0.1), .loses_reply = maybe(0.3),
-                   .slow = maybe(0.05), .plain = maybe(0.2)};
+  plan_.network = {.refused = maybe(0.3),
+                   .unanswered = maybe(0.1),
+                   .cut = maybe(0.4),
+                   .cut_within = 8192,
+                   .slow = maybe(0.1),
+                   .slow_gap = 2s,
+                   .tls_failed = maybe(0.3)};
+  plan_.store = {.commit_failed = maybe(0.2),
+                 .no_space = maybe(0.1),
+                 .busy = maybe(0.05),
+                 .read_failed = maybe(0.1),
+                 .broken = maybe(0.1),
+                 .appears = 0.5};
+  plan_.servers = {.refuses = maybe(0.2),
+                   .rejects = maybe(0.1),
+                   .drops = maybe(0.1),
+                   .loses_reply = maybe(0.3),
+                   .slow = maybe(0.05),
+                   .plain = maybe(0.2)};
   plan_.dns_failing = maybe(0.3);
   plan_.crash = maybe(0.0015);
   plan_.kill = maybe(0.0015);
@@ -297,7 +309,8 @@ void relay_sim::trace(std::string_view what) {
   if (!options_.trace)
     return;
   telemetry::flush_log(); // so that its lines stand in between
-  fmt::print(stderr, "{:%FT%TZ} step {} {}\n", std::chrono::floor<std::chrono::milliseconds>(world_.clock().wall()), steps_, what);
+  fmt::print(stderr, "{:%FT%TZ} step {} {}\n", std::chrono::floor<std::chrono::milliseconds>(world_.clock().wall()),
+             steps_, what);
 }
 
 void relay_sim::start_relay() {
@@ -315,15 +328,16 @@ void relay_sim::crash() {
     oracle_.fail("some actors do not end");
   auto& shared = relay_->context();
   if (shared.sessions_open != 0 || shared.deliveries_open != 0 || shared.memory.receiving != 0)
-    oracle_.fail(fmt::format("after all actors ended: {} sessions, {} deliveries and {} bytes being received are counted",
-                             shared.sessions_open.load(), shared.deliveries_open.load(), shared.memory.receiving.load()));
+    oracle_.fail(
+        fmt::format("after all actors ended: {} sessions, {} deliveries and {} bytes being received are counted",
+                    shared.sessions_open.load(), shared.deliveries_open.load(), shared.memory.receiving.load()));
   world_.reset_connections();
   relay_.reset();
   oracle_.relay_restarted();
   start_relay();
 }
 
-// ---- steps -----------------------------------------------------------------------------------------------------------
+// ---- steps
 
 void relay_sim::advance_to(steady_time when) {
   auto by = when - world_.clock().steady();
@@ -386,8 +400,8 @@ void relay_sim::perhaps_fault() {
   if (chance(plan_.jump))
     pass_time(true);
   if (chance(plan_.kill)) {
-    constexpr const char* victims[] = {"dispatcher", "signer", "bouncer", "retry-timer", "destination", "delivery", "session",
-                                       "delivery", "listener"};
+    constexpr const char* victims[] = {"dispatcher", "signer",  "bouncer",  "retry-timer", "destination",
+                                       "delivery",   "session", "delivery", "listener"};
     auto* victim = victims[random(std::size(victims))];
     trace(fmt::format("an exception ends {}", victim));
     ++kills_;
@@ -400,11 +414,13 @@ void relay_sim::perhaps_client() {
     return;
   ++clients_started_;
   trace("a client comes");
-  clients_.push_back(std::make_unique<sim_client>(world_, *outside_, oracle_, *net::address::parse_ip("127.0.0.1", 2525), draw_script()));
+  clients_.push_back(std::make_unique<sim_client>(world_, *outside_, oracle_,
+                                                  *net::address::parse_ip("127.0.0.1", 2525), draw_script()));
 }
 
 sim_client::script relay_sim::draw_script() {
-  sim_client::script made{.messages = {}, .pipelined = random(2) == 0, .leaves_after = {}, .leaves_rudely = random(2) == 0};
+  sim_client::script made{
+      .messages = {}, .pipelined = random(2) == 0, .leaves_after = {}, .leaves_rudely = random(2) == 0};
   auto count = 1 + random(4);
   for (std::uint64_t i = 0; i < count; ++i)
     made.messages.push_back(draw_message());
@@ -429,7 +445,8 @@ std::string relay_sim::draw_text(const std::string& key) {
   auto text = fmt::format("X-Sim: {}\r\nFrom: a@d0.sim\r\nTo: b@d0.sim\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n"
                           "Message-ID: <{}@client.sim>\r\nSubject: {}\r\n\r\n",
                           key, key, key);
-  constexpr const char* lines[] = {"hello", "", ".", "..", ".x", "MAIL TO:<nobody>", "QUIT", "a rather longer line of text, to fill it"};
+  constexpr const char* lines[] = {
+      "hello", "", ".", "..", ".x", "MAIL TO:<nobody>", "QUIT", "a rather longer line of text, to fill it"};
   auto count = random(random(6) == 0 ? 120 : 8);
   for (std::uint64_t i = 0; i < count; ++i) {
     text += lines[random(std::size(lines))];
@@ -443,7 +460,7 @@ void relay_sim::sweep() {
   std::erase_if(clients_, [](auto& one) { return one->over(); });
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end
 
 void relay_sim::heal() {
   trace("the faults stop");
@@ -465,12 +482,12 @@ void relay_sim::drain() {
   while (!drained() && oracle_.ok()) {
     if (steps_ >= end) {
       auto& shared = relay_->context();
-      oracle_.fail(fmt::format("it does not come to its end: {} messages queued, {} active, {} sessions, {} deliveries, {} bytes "
-                               "active, {} being received, {} clients, store {} ({} requests wait, {} in flight)",
-                               store_.queued(), shared.counts.active_messages.value(), shared.sessions_open.load(),
-                               shared.deliveries_open.load(), shared.memory.active.load(), shared.memory.receiving.load(),
-                               clients_.size(), store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(),
-                               shared.plugins.store->in_flight()));
+      oracle_.fail(fmt::format(
+          "it does not come to its end: {} messages queued, {} active, {} sessions, {} deliveries, {} bytes "
+          "active, {} being received, {} clients, store {} ({} requests wait, {} in flight)",
+          store_.queued(), shared.counts.active_messages.value(), shared.sessions_open.load(),
+          shared.deliveries_open.load(), shared.memory.active.load(), shared.memory.receiving.load(), clients_.size(),
+          store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(), shared.plugins.store->in_flight()));
       oracle_.fail(store_.describe_queue());
       return;
     }

@@ -73,10 +73,10 @@ struct sim_plan {
   store_faults store;
   server_faults servers;
   double dns_failing = 0;
-  double crash = 0;  ///< of each step
+  double crash = 0; ///< of each step
   double kill = 0;
-  double jump = 0;   ///< hours or days pass at once
-  double hurry = 0;  ///< time goes on although something could still happen now
+  double jump = 0;  ///< hours or days pass at once
+  double hurry = 0; ///< time goes on although something could still happen now
   std::size_t clients = 1;
   std::size_t steps = 4000; ///< then the faults stop
   std::size_t policy = 0;

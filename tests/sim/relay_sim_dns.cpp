@@ -6,8 +6,8 @@
 namespace hedwig::sim {
 
 dns::lookup_status sim_dns::some_failure() {
-  constexpr dns::lookup_status all[] = {dns::lookup_status::servfail, dns::lookup_status::timeout, dns::lookup_status::bogus,
-                                        dns::lookup_status::overload};
+  constexpr dns::lookup_status all[] = {dns::lookup_status::servfail, dns::lookup_status::timeout,
+                                        dns::lookup_status::bogus, dns::lookup_status::overload};
   return all[world_.random(std::size(all))];
 }
 
@@ -27,13 +27,14 @@ void sim_dns::answer(mx_question& question) {
     made.records = found->second;
   else
     made.status = found != mail_hosts_.end() || addresses_.contains(question.domain) ? dns::lookup_status::no_data
-                                                                                       : dns::lookup_status::nxdomain;
+                                                                                     : dns::lookup_status::nxdomain;
   question.done(std::move(made));
 }
 
 void sim_dns::answer(address_question& question) {
   auto found = addresses_.find(question.host);
-  dns::address_answer made{.status = dns::lookup_status::ok, .addresses = {}, .ttl = some_ttl(), .secure = false, .why = {}};
+  dns::address_answer made{
+      .status = dns::lookup_status::ok, .addresses = {}, .ttl = some_ttl(), .secure = false, .why = {}};
   if (world_.chance(failing_))
     made.status = some_failure();
   else if (found == addresses_.end())

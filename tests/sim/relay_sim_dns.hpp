@@ -16,12 +16,18 @@ class sim_dns final : public dns::resolver {
 public:
   explicit sim_dns(sim_world& world) : world_{world} {}
 
-  void add_domain(const std::string& domain, std::vector<dns::mx_record> hosts) { mail_hosts_[domain] = std::move(hosts); }
-  void add_host(const std::string& name, std::vector<dns::ip_address> addresses) { addresses_[name] = std::move(addresses); }
+  void add_domain(const std::string& domain, std::vector<dns::mx_record> hosts) {
+    mail_hosts_[domain] = std::move(hosts);
+  }
+  void add_host(const std::string& name, std::vector<dns::ip_address> addresses) {
+    addresses_[name] = std::move(addresses);
+  }
   /// How likely a look-up ends with a temporary failure.
   void set_failing(double probability) noexcept { failing_ = probability; }
 
-  void mx(std::string_view domain, dns::mx_callback done) override { asked_.push_back(mx_question{std::string{domain}, std::move(done)}); }
+  void mx(std::string_view domain, dns::mx_callback done) override {
+    asked_.push_back(mx_question{std::string{domain}, std::move(done)});
+  }
   void addresses(std::string_view host, dns::address_callback done) override {
     asked_.push_back(address_question{std::string{host}, std::move(done)});
   }

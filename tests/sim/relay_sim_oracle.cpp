@@ -32,7 +32,8 @@ std::string_view unsigned_text(std::string_view text) {
   if (!text.starts_with("DKIM-Signature:"))
     return text;
   auto end = text.find("\r\n");
-  while (end != std::string_view::npos && (text.substr(end + 2).starts_with(' ') || text.substr(end + 2).starts_with('\t')))
+  while (end != std::string_view::npos &&
+         (text.substr(end + 2).starts_with(' ') || text.substr(end + 2).starts_with('\t')))
     end = text.find("\r\n", end + 2);
   return end == std::string_view::npos ? text : text.substr(end + 2);
 }
@@ -59,7 +60,7 @@ oracle::tracked* oracle::known(const message_id& id) {
   return key == keys_.end() ? nullptr : &all_[key->second];
 }
 
-// ---- clients ---------------------------------------------------------------------------------------------------------
+// ---- clients
 
 void oracle::offered(const std::string& key, std::string_view reverse_path, std::string text) {
   ++totals_.offered;
@@ -81,7 +82,7 @@ void oracle::acknowledged(const std::string& key, const std::vector<std::string>
     fail(fmt::format("{} has {} recipients in the store, {} were acknowledged", key, stored.size(), recipients.size()));
 }
 
-// ---- the store -------------------------------------------------------------------------------------------------------
+// ---- the store
 
 void oracle::put_committed(const message_id& id, std::string_view metadata, const std::string& body) {
   auto read = queue::decode_metadata(metadata, id);
@@ -169,7 +170,8 @@ void oracle::check_reported(const tracked& of, std::string_view where) {
     return;
   for (auto& one : of.fates)
     if (one.given_up != 0 && one.reported_in.empty())
-      fail(fmt::format("{} is {}, and its sender was never told that {} did not get it", keys_[of.id], where, one.address));
+      fail(fmt::format("{} is {}, and its sender was never told that {} did not get it", keys_[of.id], where,
+                       one.address));
 }
 
 void oracle::remove_committed(const message_id& id, wall_time now) {
@@ -192,7 +194,7 @@ void oracle::remove_committed(const message_id& id, wall_time now) {
   }
 }
 
-// ---- next hops -------------------------------------------------------------------------------------------------------
+// ---- next hops
 
 void oracle::written(const net::address& from, std::string_view text) {
   for (auto at = text.find("MAIL FROM:<"); at != std::string_view::npos; at = text.find("MAIL FROM:<", at + 1))
@@ -228,7 +230,7 @@ void oracle::accepted(const net::address& from, std::size_t transaction, const s
   }
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end
 
 void oracle::judge_end(const std::map<message_id, left_over>& store) {
   for (auto& [key, of] : all_) {
@@ -242,7 +244,8 @@ void oracle::judge_end(const std::map<message_id, left_over>& store) {
       continue;
     }
     if (row->second.state != HEDWIG_STATE_BOUNCED || row->second.pending)
-      fail(fmt::format("{} is still in the queue (state {}), although everything had time to end", key, row->second.state));
+      fail(fmt::format("{} is still in the queue (state {}), although everything had time to end", key,
+                       row->second.state));
     for (auto& one : of.fates)
       if (row->second.state == HEDWIG_STATE_BOUNCED && one.closed == 0 && one.given_up == 0)
         fail(fmt::format("{} is bounced, and {} has no end", key, one.address));

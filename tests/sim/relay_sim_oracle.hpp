@@ -67,8 +67,8 @@ private:
   struct fate {
     std::string address;
     std::uint64_t accepts = 0;
-    std::uint64_t closed = 0; ///< when the delivery was durable; 0: not
-    std::uint64_t given_up = 0; ///< when that was durable; 0: not
+    std::uint64_t closed = 0;            ///< when the delivery was durable; 0: not
+    std::uint64_t given_up = 0;          ///< when that was durable; 0: not
     std::set<std::uint64_t> reported_in; ///< lives of the relay that made a durable notification of failure
   };
   struct tracked {

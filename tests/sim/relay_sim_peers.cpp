@@ -8,7 +8,7 @@
 
 namespace hedwig::sim {
 
-// ---- next hops -------------------------------------------------------------------------------------------------------
+// ---- next hops
 
 void server_site::listen(const net::address& at) {
   if (auto made = loop.listen(at, {}, *this))
@@ -24,7 +24,7 @@ void server_site::sweep() {
 }
 
 sim_server_session::sim_server_session(server_site& site, std::unique_ptr<net::connection> accepted)
-    : site_{site}, peer_{accepted->peer()} {
+  : site_{site}, peer_{accepted->peer()} {
   pause_ = std::make_unique<net::timer>(site.loop, [this] {
     waiting_ = false;
     stream_->write(std::exchange(later_, {}));
@@ -73,7 +73,8 @@ void sim_server_session::reply(std::string text) {
   if (site_.world.chance(site_.faults.slow)) {
     waiting_ = true;
     later_ = std::move(text);
-    pause_->start(std::chrono::nanoseconds{site_.world.random(static_cast<std::uint64_t>(site_.faults.slow_max.count()))});
+    pause_->start(
+        std::chrono::nanoseconds{site_.world.random(static_cast<std::uint64_t>(site_.faults.slow_max.count()))});
     return;
   }
   stream_->write(text);
@@ -148,9 +149,10 @@ void sim_server_session::on_ehlo(bool extended) {
   if (auto failure = failing())
     return reply(*failure);
   auto pipelining = site_.world.random(4) != 0;
-  reply(extended ? fmt::format("250-sim\r\n{}{}250-SIZE 0\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n", pipelining ? "250-PIPELINING\r\n" : "",
-                               site_.offers_tls && !tls_ ? "250-STARTTLS\r\n" : "")
-                 : "250 sim\r\n");
+  reply(extended
+            ? fmt::format("250-sim\r\n{}{}250-SIZE 0\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",
+                          pipelining ? "250-PIPELINING\r\n" : "", site_.offers_tls && !tls_ ? "250-STARTTLS\r\n" : "")
+            : "250 sim\r\n");
 }
 
 void server_site::repeat() {
@@ -211,10 +213,10 @@ void sim_server_session::on_dot() {
   reply("250 2.0.0 taken\r\n");
 }
 
-// ---- clients ---------------------------------------------------------------------------------------------------------
+// ---- clients
 
 sim_client::sim_client(sim_world& world, net::loop& loop, oracle& judge, const net::address& relay, script what)
-    : world_{world}, oracle_{judge}, script_{std::move(what)} {
+  : world_{world}, oracle_{judge}, script_{std::move(what)} {
   patience_ = std::make_unique<net::timer>(loop, [this] { leave(true); });
   patience_->start(std::chrono::minutes{20});
   expected_.push_back(step::greeting);

@@ -16,13 +16,13 @@ namespace hedwig::sim {
 
 /// How the next hops behave, as probabilities from 0 to 1. May be changed while they run.
 struct server_faults {
-  double refuses = 0;      ///< a stage is answered with 4xx
-  double rejects = 0;      ///< and with 5xx
-  double drops = 0;        ///< the connection ends at a command, or in the middle of the data
-  double loses_reply = 0;  ///< the message is taken, and the connection ends before the reply
-  double slow = 0;         ///< a reply comes late
+  double refuses = 0;     ///< a stage is answered with 4xx
+  double rejects = 0;     ///< and with 5xx
+  double drops = 0;       ///< the connection ends at a command, or in the middle of the data
+  double loses_reply = 0; ///< the message is taken, and the connection ends before the reply
+  double slow = 0;        ///< a reply comes late
   std::chrono::nanoseconds slow_max = std::chrono::minutes{12};
-  double plain = 0;        ///< knows HELO only
+  double plain = 0; ///< knows HELO only
 };
 
 struct server_site;
@@ -71,7 +71,8 @@ private:
 
 /// What all next hops share.
 struct server_site final : net::acceptor_handler {
-  server_site(sim_world& in_world, net::loop& on_loop, oracle& with_judge) : world{in_world}, loop{on_loop}, judge{with_judge} {}
+  server_site(sim_world& in_world, net::loop& on_loop, oracle& with_judge)
+    : world{in_world}, loop{on_loop}, judge{with_judge} {}
   void listen(const net::address& at);
   void on_connection(std::unique_ptr<net::connection> accepted) override;
   void sweep();

@@ -27,7 +27,7 @@ bool is_write(std::uint32_t kind) {
 
 } // namespace
 
-// ---- the provider ----------------------------------------------------------------------------------------------------
+// ---- the provider
 
 const hedwig_provider& sim_store::provider() noexcept {
   static const hedwig_storage table{sizeof(hedwig_storage), 0, limits, submit, health};
@@ -82,7 +82,7 @@ void sim_store::complete(hedwig_op* op, hedwig_status status, const void* result
   host_->complete(host_, &done, 1);
 }
 
-// ---- requests --------------------------------------------------------------------------------------------------------
+// ---- requests
 
 void sim_store::take(const hedwig_storage_request& request) {
   if (dead_) {
@@ -143,7 +143,7 @@ void sim_store::take_read(const hedwig_storage_request& request) {
   answering_.push_back(fresh);
 }
 
-// ---- steps -----------------------------------------------------------------------------------------------------------
+// ---- steps
 
 bool sim_store::has_work_to_start() const { return committing_.empty() && !waiting_.empty(); }
 
@@ -233,7 +233,8 @@ hedwig_status sim_store::apply(write& what) {
   }
   if ((what.flags & HEDWIG_MOVE_METADATA) == 0)
     what.content.metadata = now.metadata;
-  oracle_.move_committed(what.id, what.content.state, wall_time{std::chrono::nanoseconds{what.content.due}}, what.content.metadata);
+  oracle_.move_committed(what.id, what.content.state, wall_time{std::chrono::nanoseconds{what.content.due}},
+                         what.content.metadata);
   now.leased_until = lease_end(what.lease);
   if (lie_ == store_lie::forgets_moves && what.content.state == HEDWIG_STATE_DEFERRED) {
     ++now.revision;
@@ -246,7 +247,7 @@ hedwig_status sim_store::apply(write& what) {
   return HEDWIG_OK;
 }
 
-// ---- reading ---------------------------------------------------------------------------------------------------------
+// ---- reading
 
 void sim_store::answer_read() {
   auto at = answering_.begin() + static_cast<std::ptrdiff_t>(world_.random(answering_.size()));
@@ -268,7 +269,8 @@ void sim_store::answer_listing(const inquiry& what) {
   std::vector<std::map<message_id, row>::iterator> found;
   for (auto it = rows_.begin(); it != rows_.end(); ++it) {
     auto& one = it->second;
-    auto wanted = (what.states & HEDWIG_STATE_MASK(one.state)) != 0 && (what.due_before == 0 || one.due < what.due_before);
+    auto wanted =
+        (what.states & HEDWIG_STATE_MASK(one.state)) != 0 && (what.due_before == 0 || one.due < what.due_before);
     if (wanted && !(what.kind == HEDWIG_STORAGE_CLAIM && leased(one)))
       found.push_back(it);
   }
@@ -278,8 +280,16 @@ void sim_store::answer_listing(const inquiry& what) {
   std::vector<hedwig_entry> entries;
   for (auto& it : found) {
     auto& one = it->second;
-    entries.push_back({sizeof(hedwig_entry), one.state, it->first.raw, {}, one.revision, one.body.size(), one.due,
-                       bytes_of(one.metadata), 0, 0});
+    entries.push_back({sizeof(hedwig_entry),
+                       one.state,
+                       it->first.raw,
+                       {},
+                       one.revision,
+                       one.body.size(),
+                       one.due,
+                       bytes_of(one.metadata),
+                       0,
+                       0});
     if (what.kind == HEDWIG_STORAGE_CLAIM)
       one.leased_until = lease_end(what.lease);
   }
@@ -314,7 +324,7 @@ void sim_store::answer_stats(const inquiry& what) {
   complete(what.op, HEDWIG_OK, &result);
 }
 
-// ---- crashes ---------------------------------------------------------------------------------------------------------
+// ---- crashes
 
 void sim_store::crash() {
   dead_ = true;
@@ -330,7 +340,8 @@ void sim_store::crash() {
     for (auto& one : committing_)
       static_cast<void>(apply(one));
   for (auto& one : failed_writes_)
-    if (world_.chance(faults_.appears) && (one.kind == HEDWIG_STORAGE_PUT ? !rows_.contains(one.id) : rows_.contains(one.id)))
+    if (world_.chance(faults_.appears) &&
+        (one.kind == HEDWIG_STORAGE_PUT ? !rows_.contains(one.id) : rows_.contains(one.id)))
       static_cast<void>(apply(one));
   failed_writes_.clear();
   waiting_.clear();
@@ -353,7 +364,8 @@ std::optional<wall_time> sim_store::next_due() const {
   for (auto& [id, one] : rows_) {
     if (one.state != HEDWIG_STATE_QUEUED && one.state != HEDWIG_STATE_DEFERRED)
       continue;
-    auto when = std::max(wall_time{std::chrono::nanoseconds{one.due}}, clock.wall() + (one.leased_until - clock.steady()));
+    auto when =
+        std::max(wall_time{std::chrono::nanoseconds{one.due}}, clock.wall() + (one.leased_until - clock.steady()));
     if (!soonest || when < *soonest)
       soonest = when;
   }
@@ -361,7 +373,8 @@ std::optional<wall_time> sim_store::next_due() const {
 }
 
 std::size_t sim_store::queued() const {
-  return static_cast<std::size_t>(std::ranges::count_if(rows_, [](auto& one) { return one.second.state != HEDWIG_STATE_BOUNCED; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(rows_, [](auto& one) { return one.second.state != HEDWIG_STATE_BOUNCED; }));
 }
 
 std::string sim_store::describe_queue() const {
@@ -379,7 +392,8 @@ std::map<message_id, oracle::left_over> sim_store::contents() const {
   std::map<message_id, oracle::left_over> all;
   for (auto& [id, one] : rows_) {
     auto read = queue::decode_metadata(one.metadata, id);
-    auto pending = !read || std::ranges::any_of(read->record.recipients, [](auto& r) { return r.status == queue::recipient_status::pending; });
+    auto pending = !read || std::ranges::any_of(read->record.recipients,
+                                                [](auto& r) { return r.status == queue::recipient_status::pending; });
     all[id] = {one.state, pending};
   }
   return all;

@@ -44,8 +44,8 @@ public:
   /// Takes one at random.
   void step();
   [[nodiscard]] bool idle() const noexcept { return waiting_.empty() && committing_.empty() && answering_.empty(); }
-  /// No answer comes from now on, and nothing new is taken; what is not committed is lost, perhaps but for the group that
-  /// was being written.
+  /// No answer comes from now on, and nothing new is taken; what is not committed is lost, perhaps but for the group
+  /// that was being written.
   void crash();
   /// After the relay's actors are gone: answers what they asked, so that the plugin host can end.
   void abandon();

@@ -25,8 +25,9 @@ std::uint64_t number(std::string_view option, const char* variable, std::uint64_
 }
 
 std::string report(std::uint64_t seed, const sim_outcome& what) {
-  auto text = fmt::format("seed {} failed after {} steps, {} crashes, {} virtual seconds; replay: HEDWIG_SIM_SEED={} sim_relay\n",
-                          seed, what.steps, what.crashes, std::chrono::duration_cast<std::chrono::seconds>(what.virtual_time).count(), seed);
+  auto text = fmt::format(
+      "seed {} failed after {} steps, {} crashes, {} virtual seconds; replay: HEDWIG_SIM_SEED={} sim_relay\n", seed,
+      what.steps, what.crashes, std::chrono::duration_cast<std::chrono::seconds>(what.virtual_time).count(), seed);
   for (auto& one : what.failures)
     text += "  " + one + "\n";
   return text;
@@ -61,10 +62,12 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     store_failures += outcome.store_failures;
     virtual_time += outcome.virtual_time;
   }
-  fmt::print("{} seeds: {} messages offered, {} acknowledged, {} notifications; recipients: {} accepted by servers ({} repeated), "
-             "{} bounced; {} steps, {} crashes, {} actors killed, {} cuts, {} failed requests of the store, {} virtual days\n",
-             count, sum.offered, sum.acknowledged, sum.notifications, sum.accepted, sum.repeated, sum.bounced, steps, crashes,
-             kills, cuts, store_failures, std::chrono::duration_cast<std::chrono::hours>(virtual_time).count() / 24);
+  fmt::print(
+      "{} seeds: {} messages offered, {} acknowledged, {} notifications; recipients: {} accepted by servers ({} "
+      "repeated), "
+      "{} bounced; {} steps, {} crashes, {} actors killed, {} cuts, {} failed requests of the store, {} virtual days\n",
+      count, sum.offered, sum.acknowledged, sum.notifications, sum.accepted, sum.repeated, sum.bounced, steps, crashes,
+      kills, cuts, store_failures, std::chrono::duration_cast<std::chrono::hours>(virtual_time).count() / 24);
   // Runs in which nothing happens find nothing.
   if (count >= 100) {
     EXPECT_GT(sum.acknowledged, count);
@@ -95,13 +98,17 @@ std::size_t noticed(sim_options options) {
   return found;
 }
 
-TEST(oracle, notices_a_store_that_loses_what_it_committed) { EXPECT_GT(noticed({.lie = store_lie::loses_committed}), 5u); }
+TEST(oracle, notices_a_store_that_loses_what_it_committed) {
+  EXPECT_GT(noticed({.lie = store_lie::loses_committed}), 5u);
+}
 
 TEST(oracle, notices_a_store_that_acknowledges_before_it_commits) {
   EXPECT_GT(noticed({.lie = store_lie::acknowledges_early}), 5u);
 }
 
-TEST(oracle, notices_a_store_that_forgets_who_got_a_message) { EXPECT_GT(noticed({.lie = store_lie::forgets_moves}), 0u); }
+TEST(oracle, notices_a_store_that_forgets_who_got_a_message) {
+  EXPECT_GT(noticed({.lie = store_lie::forgets_moves}), 0u);
+}
 
 TEST(oracle, notices_a_delivery_that_is_repeated_after_its_end) { EXPECT_GT(noticed({.server_repeats = true}), 5u); }
 

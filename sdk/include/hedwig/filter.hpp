@@ -122,8 +122,13 @@ struct filter_provider {
       t.on_body = &detail::hook<&session::on_body>::call;
     if constexpr (requires { &session::on_end; })
       t.on_end = &detail::hook<&session::on_end>::call;
-    if constexpr (requires(session& s) { s.on_reset(); }) {
-      static_assert(requires(session& s) { { s.on_reset() } noexcept; }, "on_reset cannot fail: make it noexcept");
+    if constexpr (requires(session & s) { s.on_reset(); }) {
+      static_assert(
+          requires(session & s) {
+            { s.on_reset() }
+            noexcept;
+          },
+          "on_reset cannot fail: make it noexcept");
       t.on_reset = [](void* raw) { static_cast<state*>(raw)->session.on_reset(); };
     }
     return t;

@@ -39,7 +39,7 @@ inline hedwig_bytes bytes(std::string_view s) noexcept {
 class failure : public std::exception {
 public:
   failure(hedwig_status status, std::string message, std::string where = {}, int os_errno = 0)
-      : status_{status}, os_errno_{os_errno}, message_{std::move(message)}, where_{std::move(where)} {}
+    : status_{status}, os_errno_{os_errno}, message_{std::move(message)}, where_{std::move(where)} {}
   const char* what() const noexcept override { return message_.c_str(); }
   hedwig_status status() const noexcept { return status_; }
   int os_errno() const noexcept { return os_errno_; }
@@ -121,7 +121,7 @@ private:
 class config {
 public:
   config(const host& h, const hedwig_config* raw) noexcept
-      : api_{h.service<hedwig_host_config>(HEDWIG_HOST_CONFIG)}, raw_{raw} {}
+    : api_{h.service<hedwig_host_config>(HEDWIG_HOST_CONFIG)}, raw_{raw} {}
   /// Written in the file, or has a default.
   bool is_set(const char* name) const { return api_->is_set(raw_, name) != 0; }
   std::string string(const char* name) const { return std::string{view(api_->get_string(raw_, name))}; }
@@ -275,8 +275,7 @@ struct life {
   static void destroy(void* self) noexcept { delete static_cast<instance<Provider>*>(self); }
 
   static constexpr hedwig_provider make(const char* interface_id, const void* table, const char* name,
-                                        const char* summary, const hedwig_config_schema* schema,
-                                        std::uint32_t flags) {
+                                        const char* summary, const hedwig_config_schema* schema, std::uint32_t flags) {
     hedwig_provider p{};
     p.struct_size = sizeof p;
     p.flags = flags;
@@ -288,7 +287,7 @@ struct life {
     p.validate = &validate;
     p.create = &create;
     p.start = &start;
-    if constexpr (requires(Provider& me, const config& c) { me.reload(c); })
+    if constexpr (requires(Provider & me, const config& c) { me.reload(c); })
       p.reload = &reload;
     p.stop = &stop;
     p.destroy = &destroy;
@@ -311,8 +310,8 @@ constexpr hedwig_config_key key_in_range(int type, const char* name, const char*
 }
 
 /// A string out of a NULL-terminated list.
-constexpr hedwig_config_key key_of_choices(const char* name, const char* help, std::uint32_t flags, const char* fallback,
-                                           const char* const* choices) {
+constexpr hedwig_config_key key_of_choices(const char* name, const char* help, std::uint32_t flags,
+                                           const char* fallback, const char* const* choices) {
   return {sizeof(hedwig_config_key), HEDWIG_CONFIG_STRING, name, help, flags, 0, fallback, 0, 0, choices, nullptr};
 }
 
@@ -323,8 +322,8 @@ constexpr hedwig_config_key key_of_choices(const char* name, const char* help, s
   HEDWIG_NOTE(plugin_id, plugin_version, 0);                                                                           \
   extern "C" HEDWIG_EXPORT const hedwig_plugin* hedwig_plugin_v1(const hedwig_host*) {                                 \
     static constexpr const hedwig_provider* providers[] = {__VA_ARGS__};                                               \
-    static constexpr hedwig_plugin plugin{sizeof plugin,  HEDWIG_ABI_MAJOR, HEDWIG_ABI_MINOR, 0,                       \
-                                          0,              std::size(providers), providers,    plugin_id,               \
-                                          plugin_version, plugin_vendor,    plugin_license,   ""};                     \
+    static constexpr hedwig_plugin plugin{                                                                             \
+        sizeof plugin,  HEDWIG_ABI_MAJOR, HEDWIG_ABI_MINOR, 0, 0, std::size(providers), providers, plugin_id,          \
+        plugin_version, plugin_vendor,    plugin_license,   ""};                                                       \
     return &plugin;                                                                                                    \
   }

@@ -68,7 +68,7 @@ class read_slices {
 public:
   explicit read_slices(const host& h) noexcept : host_{h.raw()} {}
   read_slices(read_slices&& other) noexcept
-      : body_size{other.body_size}, host_{other.host_}, slices_{std::move(other.slices_)} {
+    : body_size{other.body_size}, host_{other.host_}, slices_{std::move(other.slices_)} {
     other.slices_.clear();
   }
   read_slices& operator=(read_slices&&) = delete;
@@ -93,8 +93,8 @@ struct state_stats {
   std::uint64_t damaged = 0;
 };
 
-/// What a store implements. open() and close() come on the control thread, commit() and tick() on the one writer thread,
-/// the others on reader threads while commits go on. All may throw failure (or anything), but close().
+/// What a store implements. open() and close() come on the control thread, commit() and tick() on the one writer
+/// thread, the others on reader threads while commits go on. All may throw failure (or anything), but close().
 class store {
 public:
   explicit store(const host& h) noexcept : host_{h} {}
@@ -226,15 +226,22 @@ private:
 
   static std::size_t size_needed(std::uint32_t kind) noexcept {
     switch (kind) {
-    case HEDWIG_STORAGE_STAGE: return sizeof(hedwig_stage_request);
+    case HEDWIG_STORAGE_STAGE:
+      return sizeof(hedwig_stage_request);
     case HEDWIG_STORAGE_APPEND:
-    case HEDWIG_STORAGE_DISCARD: return sizeof(hedwig_append_request);
-    case HEDWIG_STORAGE_PUT: return sizeof(hedwig_put_request);
-    case HEDWIG_STORAGE_MOVE: return sizeof(hedwig_move_request);
+    case HEDWIG_STORAGE_DISCARD:
+      return sizeof(hedwig_append_request);
+    case HEDWIG_STORAGE_PUT:
+      return sizeof(hedwig_put_request);
+    case HEDWIG_STORAGE_MOVE:
+      return sizeof(hedwig_move_request);
     case HEDWIG_STORAGE_LIST:
-    case HEDWIG_STORAGE_CLAIM: return sizeof(hedwig_list_request);
-    case HEDWIG_STORAGE_STATS: return sizeof(hedwig_storage_request);
-    default: return sizeof(hedwig_message_request);
+    case HEDWIG_STORAGE_CLAIM:
+      return sizeof(hedwig_list_request);
+    case HEDWIG_STORAGE_STATS:
+      return sizeof(hedwig_storage_request);
+    default:
+      return sizeof(hedwig_message_request);
     }
   }
 
@@ -386,8 +393,8 @@ private:
   }
 
   bool riders_are_due() const noexcept {
-    return !riders_.empty() && (riders_.size() >= limits_.batch || stopping_ ||
-                                host_.steady() - riding_since_ >= ride_delay_max);
+    return !riders_.empty() &&
+           (riders_.size() >= limits_.batch || stopping_ || host_.steady() - riding_since_ >= ride_delay_max);
   }
 
   /// Returns when a group is to be taken, at stop, or for the tick.
@@ -568,8 +575,8 @@ private:
   }
 
   static hedwig_entry raw(const stored_entry& one) noexcept {
-    return {sizeof(hedwig_entry), one.state, one.id,         one.hint, one.revision,
-            one.body_size,        one.due,   bytes(one.metadata), one.flags, 0};
+    return {sizeof(hedwig_entry), one.state, one.id, one.hint, one.revision, one.body_size, one.due,
+            bytes(one.metadata),  one.flags, 0};
   }
 
   void finish_list(const hedwig_list_request& request, op& answer) {
@@ -644,11 +651,8 @@ class store_provider {
 public:
   store_provider(host h, const config& c) : store_{h, c}, engine_{h, store_} {}
 
-  static void validate(const config& c)
-    requires requires { Store::validate(c); }
-  {
-    Store::validate(c);
-  }
+  static void validate(const config& c) requires requires { Store::validate(c); }
+  { Store::validate(c); }
   void start() { engine_.start(); }
   void stop() { engine_.stop(); }
 

@@ -239,7 +239,8 @@ TEST_F(actor_failure, of_all_in_turn_loses_nothing_that_was_acknowledged) {
   std::thread client{[&] {
     for (std::size_t number = 0; !enough; ++number) {
       auto subject = "message-" + std::to_string(number);
-      auto id = mail_client{relay_.port()}.submit(subject, number % 2 == 0 ? "ann@sender.example" : "ann@signed.example");
+      auto id =
+          mail_client{relay_.port()}.submit(subject, number % 2 == 0 ? "ann@sender.example" : "ann@signed.example");
       if (id.empty())
         continue; // never acknowledged: its session or the listener failed
       sent.push_back(subject);

@@ -18,7 +18,8 @@ namespace hedwig::test {
 namespace {
 
 void write_key(const std::filesystem::path& path) {
-  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free};
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"),
+                                                          EVP_PKEY_free};
   auto* file = std::fopen(path.c_str(), "wx");
   if (file == nullptr || PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
     throw std::runtime_error{"no key could be written"};
@@ -61,7 +62,8 @@ void running_relay::write_config(std::uint16_t next_hop) const {
        << "[[server.listeners]]\nname = \"in\"\naddr = \"127.0.0.1:" << port_ << "\"\nallow_auth_in_clear = true\n"
        << "[[server.auth]]\nusername = \"ann\"\npassword = \"secret\"\n"
        << "[[server.dkim]]\ndomain = \"signed.example\"\nselector = \"test\"\nprivate_key = \""
-       << (folder_ / "dkim.pem").string() << "\"\nkey_type = \"ed25519\"\n"
+       << (folder_ / "dkim.pem").string()
+       << "\"\nkey_type = \"ed25519\"\n"
        // One connection to the next hop, so that the messages behind the first wait in the destination.
        << "[server.smtp]\nmax_size = 1\n"
        << "[process]\nio_loops = 2\nscheduler_threads = 2\n"

@@ -45,7 +45,7 @@ std::string subject_of(const std::string& text) {
 
 } // namespace
 
-// ---- lines -----------------------------------------------------------------------------------------------------------
+// ---- lines
 
 line_socket::line_socket(int fd) noexcept : fd_{fd} {
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -95,7 +95,7 @@ int listen_anywhere(std::uint16_t& port) {
   return fd;
 }
 
-// ---- the server ------------------------------------------------------------------------------------------------------
+// ---- the server
 
 mail_sink::mail_sink() : listening_{listen_anywhere(port_)}, acceptor_{[this] { accept_all(); }} {}
 
@@ -229,7 +229,7 @@ std::size_t mail_sink::refused() const {
   return refused_;
 }
 
-// ---- the client ------------------------------------------------------------------------------------------------------
+// ---- the client
 
 mail_client::mail_client(std::uint16_t port) : socket_{connect_to(port)} {
   greeted_ = reply().starts_with("220");

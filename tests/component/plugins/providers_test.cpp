@@ -97,7 +97,9 @@ node users_table(std::initializer_list<std::pair<std::string, std::string>> user
   return static_auth_table(list);
 }
 
-void add(node& table, std::string key, node value) { table.members.push_back({std::move(key), 0, 0, std::move(value)}); }
+void add(node& table, std::string key, node value) {
+  table.members.push_back({std::move(key), 0, 0, std::move(value)});
+}
 
 TEST(auth_static, accepts_plain_passwords_with_a_warning) {
   running on{HEDWIG_AUTH, "static", users_table({{"ada", "lovelace"}, {"eve", "x"}})};
@@ -217,7 +219,8 @@ TEST(auth_static, refuses_settings_that_make_no_sense) {
   EXPECT_THAT(nobody.errors[0].message, ::testing::HasSubstr("nobody could log in"));
   running empty{HEDWIG_AUTH, "static", users_table({{"ada", ""}})};
   ASSERT_EQ(empty.errors.size(), 1U);
-  EXPECT_THAT(empty.errors[0].message, ::testing::HasSubstr("auth.static.user.password: user 1: the password is empty"));
+  EXPECT_THAT(empty.errors[0].message,
+              ::testing::HasSubstr("auth.static.user.password: user 1: the password is empty"));
 }
 
 constexpr auto from = config::filter_type::from_domain_filter;
@@ -227,14 +230,15 @@ constexpr auto deny = config::filter_action::deny;
 
 struct filtering : running {
   explicit filtering(std::initializer_list<config::domain_rule> rules)
-      : running{HEDWIG_FILTER, "domain", domain_filter_table(std::vector<config::domain_rule>{rules})},
-        filter{*filter_provider::make(owner)} {}
+    : running{HEDWIG_FILTER, "domain", domain_filter_table(std::vector<config::domain_rule>{rules})},
+      filter{*filter_provider::make(owner)} {}
 
   /// The code of the reply; 0: accepted.
   int code(hook which, const std::string& address) {
     auto session = filter->open({});
     filter_address shown{address, {}};
-    auto answer = which == hook::mail ? session->on_mail(shown, {sink, 1, {}}) : session->on_recipient(shown, {sink, 1, {}});
+    auto answer =
+        which == hook::mail ? session->on_mail(shown, {sink, 1, {}}) : session->on_recipient(shown, {sink, 1, {}});
     EXPECT_TRUE(answer && *answer);
     return (*answer)->code;
   }
@@ -327,7 +331,8 @@ TEST(examples, of_an_auth_provider_know_their_users) {
 }
 
 TEST(filter_domain, refuses_patterns_that_match_nothing) {
-  running on{HEDWIG_FILTER, "domain", domain_filter_table(std::vector<config::domain_rule>{{from, {"a.*.test"}, deny}})};
+  running on{HEDWIG_FILTER, "domain",
+             domain_filter_table(std::vector<config::domain_rule>{{from, {"a.*.test"}, deny}})};
   ASSERT_EQ(on.errors.size(), 1U);
   EXPECT_THAT(on.errors[0].message, ::testing::HasSubstr("rule 1: write \"example.com\""));
 }

@@ -120,7 +120,8 @@ TEST(sink_end_of_data, ends_at_crlf_dot_crlf_at_every_cut) {
 }
 
 TEST(sink_end_of_data, ends_at_nothing_else) {
-  for (const std::string_view wire : {"a\n.\n", "a\r.\r", "a\r\n.\n", "a\n.\r\n", "a\r\n.\rb", "a\r\n.\r\r\n", "a\r\n. \r\n"})
+  for (const std::string_view wire :
+       {"a\n.\n", "a\r.\r", "a\r\n.\n", "a\n.\r\n", "a\r\n.\rb", "a\r\n.\r\r\n", "a\r\n. \r\n"})
     for (const std::size_t piece : {1UL, 100UL}) {
       const taken t = feed(wire, piece);
       EXPECT_FALSE(t.ended) << wire;

@@ -39,7 +39,8 @@ int main(int, char** argv) {
   std::deque<in_flight> waiting;
   for (std::uint64_t number = std::strtoull(argv[3], nullptr, 10);; ++number) {
     auto id = id_of(number);
-    auto put = store.make_put(id, body_of(number, number % 5 == 0 ? 300000 : 2000 + number % 7000), std::to_string(number));
+    auto put =
+        store.make_put(id, body_of(number, number % 5 == 0 ? 300000 : 2000 + number % 7000), std::to_string(number));
     waiting.push_back({'P', number, put});
     store.submit({put});
     while (waiting.size() > 64) {
@@ -50,7 +51,8 @@ int main(int, char** argv) {
       report(done.what, done.number);
       if (done.what != 'P' || done.number % 3 == 0)
         continue;
-      auto next = store.make_move(id_of(done.number), 1, HEDWIG_STATE_DEFERRED, static_cast<hedwig_time_ns>(done.number));
+      auto next =
+          store.make_move(id_of(done.number), 1, HEDWIG_STATE_DEFERRED, static_cast<hedwig_time_ns>(done.number));
       if (done.number % 3 == 2) {
         report('r', done.number);
         next = store.make_message(HEDWIG_STORAGE_REMOVE, id_of(done.number), done.op->got.hint);

@@ -65,7 +65,8 @@ TEST_P(full_disk, is_reported_and_survived) {
   fs::remove(ballast);
   EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_OK; })) << "it comes back by itself";
   for (int more = 0; more < 10; ++more) {
-    auto put = store->put(id_of(5000 + static_cast<std::uint64_t>(more)), body_of(5000 + static_cast<std::uint64_t>(more), 100000));
+    auto put = store->put(id_of(5000 + static_cast<std::uint64_t>(more)),
+                          body_of(5000 + static_cast<std::uint64_t>(more), 100000));
     ASSERT_EQ(put.status, HEDWIG_OK) << put.error;
     kept.push_back(5000 + static_cast<std::uint64_t>(more));
   }
@@ -163,7 +164,8 @@ TEST_F(fs_files, of_hedwig_0_10_are_messages) {
   auto write = [&](const std::string& name, const std::string& text) {
     std::ofstream{folder.path() + "/" + name, std::ios::binary} << text;
   };
-  std::string first = R"({"message_id":"01JZ0000000000000000000001","from":"<a@example.com>","to":["<b@example.net>"]})";
+  std::string first =
+      R"({"message_id":"01JZ0000000000000000000001","from":"<a@example.com>","to":["<b@example.net>"]})";
   write("queued/01JZ0000000000000000000001.json", "HEDWIG1 " + first + "\nSubject: old\r\n\r\nbody\r\n");
   std::string note = R"({"attempts":2,"last_attempt":{"secs_since_epoch":100,"nanos_since_epoch":5},)"
                      R"("next_attempt":{"secs_since_epoch":1700000000,"nanos_since_epoch":0}})";

@@ -44,8 +44,8 @@ hedwig_buf* allocate(const hedwig_host* host, std::size_t size, std::uint8_t** d
 }
 
 std::int64_t now(std::int64_t offset, bool wall) {
-  auto since = wall ? std::chrono::system_clock::now().time_since_epoch()
-                    : std::chrono::steady_clock::now().time_since_epoch();
+  auto since =
+      wall ? std::chrono::system_clock::now().time_since_epoch() : std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count() + offset;
 }
 
@@ -56,17 +56,20 @@ auto value_of(const Map& map, const char* name) {
 }
 
 const hedwig_host_config config_api{
-  sizeof(hedwig_host_config), 0,
-  [](const hedwig_config* c, const char* name) -> std::int32_t { return c->texts.contains(name) || c->numbers.contains(name); },
-  [](const hedwig_config* c, const char* name) -> hedwig_str {
-    auto at = c->texts.find(name);
-    return at == c->texts.end() ? hedwig_str{} : hedwig::sdk::str(at->second);
-  },
-  [](const hedwig_config* c, const char* name) -> std::int64_t { return value_of(c->numbers, name); },
-  [](const hedwig_config* c, const char* name) -> std::int32_t { return value_of(c->numbers, name) != 0; },
-  [](const hedwig_config*, const char*) -> std::size_t { return 0; },
-  [](const hedwig_config*, const char*, std::size_t) -> hedwig_str { return {}; },
-  [](const hedwig_config* c, const char*, std::size_t) { return c; }};
+    sizeof(hedwig_host_config),
+    0,
+    [](const hedwig_config* c, const char* name) -> std::int32_t {
+      return c->texts.contains(name) || c->numbers.contains(name);
+    },
+    [](const hedwig_config* c, const char* name) -> hedwig_str {
+      auto at = c->texts.find(name);
+      return at == c->texts.end() ? hedwig_str{} : hedwig::sdk::str(at->second);
+    },
+    [](const hedwig_config* c, const char* name) -> std::int64_t { return value_of(c->numbers, name); },
+    [](const hedwig_config* c, const char* name) -> std::int32_t { return value_of(c->numbers, name) != 0; },
+    [](const hedwig_config*, const char*) -> std::size_t { return 0; },
+    [](const hedwig_config*, const char*, std::size_t) -> hedwig_str { return {}; },
+    [](const hedwig_config* c, const char*, std::size_t) { return c; }};
 
 /// Numbers as the host would read them out of a schema's defaults: "128MiB", "2".
 std::int64_t number_of(std::string_view text) {
@@ -116,7 +119,8 @@ store_client::store_client(const std::string& file, hedwig_config config) : conf
     auto& me = *static_cast<store_client*>(h->host_data);
     std::string text{sdk::view(record->message)};
     for (std::size_t i = 0; i < record->field_count; ++i)
-      text += " " + std::string{sdk::view(record->fields[i].key)} + "=" + std::string{sdk::view(record->fields[i].value)};
+      text +=
+          " " + std::string{sdk::view(record->fields[i].key)} + "=" + std::string{sdk::view(record->fields[i].value)};
     std::lock_guard guard{me.mutex_};
     me.logs_.push_back(text);
   };
@@ -128,7 +132,9 @@ store_client::store_client(const std::string& file, hedwig_config config) : conf
   host_.buf_retain = retain;
   host_.buf_release = release;
   host_.wall_clock = [](const hedwig_host* h) { return now(static_cast<store_client*>(h->host_data)->offset_, true); };
-  host_.steady_clock = [](const hedwig_host* h) { return now(static_cast<store_client*>(h->host_data)->offset_, false); };
+  host_.steady_clock = [](const hedwig_host* h) {
+    return now(static_cast<store_client*>(h->host_data)->offset_, false);
+  };
   auto* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     std::fprintf(stderr, "%s\n", ::dlerror());
@@ -204,15 +210,17 @@ op_pointer store_client::make_put(const hedwig_msg_id& id, std::string_view body
   for (auto piece : {half, body.substr(half.size())})
     if (!piece.empty())
       one->slices.push_back(copy(piece));
-  one->request.put = {sizeof(hedwig_put_request), HEDWIG_STORAGE_PUT, one.get(), id, state, 0, due, 0, 0,
-                      one->slices.data(), one->slices.size(), sdk::bytes(one->metadata)};
+  one->request.put = {
+      sizeof(hedwig_put_request), HEDWIG_STORAGE_PUT,       one.get(), id, state, 0, due, 0, 0, one->slices.data(),
+      one->slices.size(),         sdk::bytes(one->metadata)};
   return one;
 }
 
 op_pointer store_client::make_move(const hedwig_msg_id& id, std::uint64_t revision, std::uint32_t state,
                                    hedwig_time_ns due) {
   auto one = make(HEDWIG_STORAGE_MOVE);
-  one->request.move = {sizeof(hedwig_move_request), HEDWIG_STORAGE_MOVE, one.get(), id, {}, revision, state, 0, due, 0, {}};
+  one->request.move = {
+      sizeof(hedwig_move_request), HEDWIG_STORAGE_MOVE, one.get(), id, {}, revision, state, 0, due, 0, {}};
   return one;
 }
 
@@ -226,7 +234,8 @@ op_pointer store_client::make_list(std::uint32_t kind, std::uint32_t states, std
                                    std::string_view cursor, std::uint32_t flags) {
   auto one = make(kind);
   one->cursor = cursor;
-  one->request.list = {sizeof(hedwig_list_request), kind, one.get(), states, flags, 0, 0, sdk::bytes(one->cursor), limit, 0};
+  one->request.list = {sizeof(hedwig_list_request), kind,  one.get(), states, flags, 0, 0,
+                       sdk::bytes(one->cursor),     limit, 0};
   return one;
 }
 
@@ -264,8 +273,8 @@ void store_client::take(hedwig_op& one, const hedwig_completion& done) {
   if (done.result == nullptr)
     return;
   auto add_entry = [&got](const hedwig_entry& e) {
-    got.entries.push_back({e.id, e.state, e.flags, e.hint, e.revision, e.body_size, e.due,
-                           std::string{sdk::view(e.metadata)}});
+    got.entries.push_back(
+        {e.id, e.state, e.flags, e.hint, e.revision, e.body_size, e.due, std::string{sdk::view(e.metadata)}});
   };
   if (one.kind == HEDWIG_STORAGE_PUT || one.kind == HEDWIG_STORAGE_MOVE) {
     auto& result = *static_cast<const hedwig_commit_result*>(done.result);

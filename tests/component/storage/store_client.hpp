@@ -129,7 +129,8 @@ public:
   std::vector<entry_copy> list_all(std::uint32_t states, std::uint32_t limit = 100,
                                    std::uint32_t flags = HEDWIG_LIST_METADATA);
   answer stats() { return run(make(HEDWIG_STORAGE_STATS)); }
-  answer claim(std::uint32_t states, hedwig_time_ns due_before, std::chrono::nanoseconds lease, std::uint32_t limit = 100);
+  answer claim(std::uint32_t states, hedwig_time_ns due_before, std::chrono::nanoseconds lease,
+               std::uint32_t limit = 100);
 
   std::vector<std::string> logs();
   static std::int64_t buffers_alive();

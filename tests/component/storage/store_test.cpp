@@ -218,8 +218,10 @@ TEST_P(every_store, lists_by_due_time_across_states) {
   for (std::uint64_t i = 0; i < 60; ++i) {
     auto due = static_cast<hedwig_time_ns>((i * 37) % 61) - 5; // a few before the epoch
     expected[due] = i;
-    ASSERT_EQ(store->put(id_of(i), "x", std::to_string(i), i % 2 != 0 ? HEDWIG_STATE_QUEUED : HEDWIG_STATE_DEFERRED, due).status,
-              HEDWIG_OK);
+    ASSERT_EQ(
+        store->put(id_of(i), "x", std::to_string(i), i % 2 != 0 ? HEDWIG_STATE_QUEUED : HEDWIG_STATE_DEFERRED, due)
+            .status,
+        HEDWIG_OK);
   }
   for (std::uint32_t limit : {1u, 7u, 100u}) {
     auto listed = store->list_all(queued | deferred, limit);
@@ -233,7 +235,8 @@ TEST_P(every_store, lists_by_due_time_across_states) {
   }
   auto bounded = store->make_list(HEDWIG_STORAGE_LIST, every_state, 100);
   bounded->request.list.due_before = 10;
-  EXPECT_EQ(store->run(bounded).entries.size(), static_cast<std::size_t>(std::distance(expected.begin(), expected.lower_bound(10))));
+  EXPECT_EQ(store->run(bounded).entries.size(),
+            static_cast<std::size_t>(std::distance(expected.begin(), expected.lower_bound(10))));
 }
 
 TEST_P(every_store, lists_by_receipt_in_order_of_the_ids) {

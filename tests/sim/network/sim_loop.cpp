@@ -26,7 +26,7 @@ void sim_timers::disarm(net::timer& what) noexcept {
 }
 
 sim_loop::sim_loop(sim_world& world, const net::loop_options& options)
-    : world_{world}, options_{options}, timers_{world, *this} {
+  : world_{world}, options_{options}, timers_{world, *this} {
   options_.limits.leftover_max = std::clamp(options_.limits.leftover_max, std::size_t{1}, options_.read_buffer);
 }
 
@@ -43,16 +43,15 @@ sim_loop::~sim_loop() {
   world_.set_ready(*this, false);
   world_.graveyard_.clear();
   while (true) {
-    auto left = std::find_if(world_.timers_.begin(), world_.timers_.end(), [this](auto& each) { return each.second.on == this; });
+    auto left = std::find_if(world_.timers_.begin(), world_.timers_.end(),
+                             [this](auto& each) { return each.second.on == this; });
     if (left == world_.timers_.end())
       break;
     timers_.disarm(*left->second.what);
   }
 }
 
-void sim_loop::set_client(net::loop_client* client) {
-  client_ = client;
-}
+void sim_loop::set_client(net::loop_client* client) { client_ = client; }
 
 void sim_loop::wake() noexcept {
   counters_.wakeups.fetch_add(1, std::memory_order_relaxed);
@@ -85,8 +84,8 @@ void sim_loop::after_step() {
   auto batch = std::exchange(deferred_, {});
   for (auto& what : batch)
     what();
-  // The step may have given work to the client without a wake(), as is right on the loop's own thread. When the step was
-  // the client's own, it has said itself whether it has more.
+  // The step may have given work to the client without a wake(), as is right on the loop's own thread. When the step
+  // was the client's own, it has said itself whether it has more.
   auto loop_stepped = std::exchange(stepped_, false);
   if (!deferred_.empty() || !posted_.empty() || (client_ != nullptr && (!loop_stepped || !batch.empty())))
     world_.set_ready(*this, true);
@@ -119,15 +118,19 @@ result<std::unique_ptr<net::acceptor>> sim_loop::listen(const net::address& at, 
   return std::make_unique<sim_acceptor>(world_, *this, chosen, handler);
 }
 
-result<std::unique_ptr<net::acceptor>> sim_loop::adopt_listener(int fd, const net::listen_options&, net::acceptor_handler&) {
+result<std::unique_ptr<net::acceptor>> sim_loop::adopt_listener(int fd, const net::listen_options&,
+                                                                net::acceptor_handler&) {
   ::close(fd);
   return std::unexpected{error{HEDWIG_E_UNSUPPORTED, "a simulated network has no descriptors", {}, 0}};
 }
 
-result<std::unique_ptr<net::stream>> sim_loop::connect(const net::address& to, const std::optional<net::address>& source,
-                                                       net::stream_handler& handler, const net::connect_options& options) {
+result<std::unique_ptr<net::stream>> sim_loop::connect(const net::address& to,
+                                                       const std::optional<net::address>& source,
+                                                       net::stream_handler& handler,
+                                                       const net::connect_options& options) {
   if (source && source->family() != to.family())
-    return std::unexpected{error{HEDWIG_E_INVALID, fmt::format("cannot connect to {} from {}", to.text(), source->text()), {}, 0}};
+    return std::unexpected{
+        error{HEDWIG_E_INVALID, fmt::format("cannot connect to {} from {}", to.text(), source->text()), {}, 0}};
   auto local = source.value_or(to.is_v4() ? net::address::v4({127, 0, 0, 1}, 0) : *net::address::parse_ip("::1"));
   if (local.port() == 0)
     local = local.with_port(world_.free_port());
@@ -148,7 +151,7 @@ std::unique_ptr<net::stream> sim_loop::adopt(std::unique_ptr<net::connection> ac
 }
 
 sim_acceptor::sim_acceptor(sim_world& world, sim_loop& on, const net::address& at, net::acceptor_handler& handler)
-    : world_{world}, on_{&on}, local_{at}, handler_{handler} {
+  : world_{world}, on_{&on}, local_{at}, handler_{handler} {
   world_.listeners_.emplace(at, this);
   on_->counts().acceptors_open.fetch_add(1, std::memory_order_relaxed);
 }

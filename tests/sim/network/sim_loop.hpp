@@ -40,8 +40,8 @@ public:
   void stop() noexcept override { stop_ = true; }
   /// While a step of this loop runs.
   [[nodiscard]] bool in_loop_thread() const noexcept override { return world_.current_ == this; }
-  [[nodiscard]] result<std::unique_ptr<net::acceptor>> listen(const net::address& at, const net::listen_options& options,
-                                                              net::acceptor_handler& handler) override;
+  [[nodiscard]] result<std::unique_ptr<net::acceptor>>
+  listen(const net::address& at, const net::listen_options& options, net::acceptor_handler& handler) override;
   [[nodiscard]] result<std::unique_ptr<net::acceptor>> adopt_listener(int fd, const net::listen_options& options,
                                                                       net::acceptor_handler& handler) override;
   [[nodiscard]] result<std::unique_ptr<net::stream>> connect(const net::address& to,

@@ -67,9 +67,7 @@ void endpoint::add_tls_moves(moves& out) const noexcept {
     out.add(move::tls_broken);
 }
 
-void endpoint::update() {
-  world_.set_ready(*this, possible().count > 0);
-}
+void endpoint::update() { world_.set_ready(*this, possible().count > 0); }
 
 void endpoint::step() {
   auto choice = possible();
@@ -93,7 +91,8 @@ void endpoint::take(move what) {
   case move::attempt:
     return attempt();
   case move::reset:
-    return finish(phase_ == phase::finishing ? std::optional<error>{} : failure(HEDWIG_E_IO, ECONNRESET, "lost the connection to"),
+    return finish(phase_ == phase::finishing ? std::optional<error>{}
+                                             : failure(HEDWIG_E_IO, ECONNRESET, "lost the connection to"),
                   false);
   case move::drained:
     drained_due_ = false;
@@ -172,7 +171,8 @@ void endpoint::deliver() {
     });
   if (link_->slow) {
     resting_ = true;
-    rest_->start(std::chrono::nanoseconds{world_.random(static_cast<std::uint64_t>(world_.faults().slow_gap.count()) + 1)});
+    rest_->start(
+        std::chrono::nanoseconds{world_.random(static_cast<std::uint64_t>(world_.faults().slow_gap.count()) + 1)});
   }
   if (peer_ != nullptr)
     peer_->transfer(); // there is room in the window

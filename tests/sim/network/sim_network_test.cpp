@@ -65,7 +65,7 @@ public:
 class pair_of_talkers {
 public:
   explicit pair_of_talkers(const network_options& options, const net::loop_options& loops = {})
-      : world{options}, near{world.make_loop(loops)}, far{world.make_loop(loops)} {
+    : world{options}, near{world.make_loop(loops)}, far{world.make_loop(loops)} {
     handler.take = [this](std::unique_ptr<net::connection> fresh) {
       server.own = far->adopt(std::move(fresh), server);
       if (at_accept)
@@ -466,9 +466,15 @@ TEST(sim_network, streams_may_be_destroyed_inside_each_callback) {
     pair_of_talkers both{{.seed = seed}};
     auto drop_server = [&] { both.server.own.reset(); };
     switch (seed % 4) {
-    case 0: both.client.at_connected = [&] { both.client.own.reset(); }; break;
-    case 1: both.server.at_end = drop_server; break;
-    case 2: both.server.at_closed = drop_server; break;
+    case 0:
+      both.client.at_connected = [&] { both.client.own.reset(); };
+      break;
+    case 1:
+      both.server.at_end = drop_server;
+      break;
+    case 2:
+      both.server.at_closed = drop_server;
+      break;
     default:
       both.server.data = [&](std::string_view data) {
         drop_server();
@@ -495,7 +501,8 @@ TEST(sim_network, streams_may_be_destroyed_inside_each_callback) {
 TEST(sim_network, thousands_of_faulty_dialogues_leave_nothing_behind) {
   std::uint64_t cuts = 0;
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
-    network_faults faults{.refused = 0.05, .unanswered = 0.05, .cut = 0.5, .cut_within = 2000, .slow = 0.2, .tls_failed = 0.1};
+    network_faults faults{
+        .refused = 0.05, .unanswered = 0.05, .cut = 0.5, .cut_within = 2000, .slow = 0.2, .tls_failed = 0.1};
     pair_of_talkers both{{.seed = seed, .faults = faults}};
     both.server.at_end = [&] { both.server.own->close(); };
     both.client.at_end = [&] { both.client.own->close(); };

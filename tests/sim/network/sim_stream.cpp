@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a simulated connection: how it comes about, how it ends, what its owner asks for. sim_moves.cpp has the steps.
+// The life of a simulated connection: how it comes about, how it ends, what its owner asks for. sim_moves.cpp has the
+// steps.
 #include "tests/sim/network/sim_stream.hpp"
 
 #include <fmt/format.h>
@@ -10,7 +11,7 @@
 namespace hedwig::sim {
 
 endpoint::endpoint(sim_world& world, phase at, const net::address& local, const net::address& peer)
-    : world_{world}, id_{++world.next_id_}, phase_{at}, local_{local}, peer_address_{peer} {}
+  : world_{world}, id_{++world.next_id_}, phase_{at}, local_{local}, peer_address_{peer} {}
 
 error endpoint::failure(hedwig_status status, int os_errno, std::string_view what) const {
   if (os_errno != 0)
@@ -42,9 +43,7 @@ bool endpoint::accepts_output() const noexcept {
   return (phase_ == phase::connecting || phase_ == phase::open) && !report_due_;
 }
 
-bool endpoint::writable() const noexcept {
-  return accepts_output() && out_.size() < loop_->limits().low_water;
-}
+bool endpoint::writable() const noexcept { return accepts_output() && out_.size() < loop_->limits().low_water; }
 
 void endpoint::write(std::string_view text, bool copied) {
   if (!accepts_output())
@@ -166,9 +165,7 @@ void endpoint::leave() {
 }
 
 /// Bytes under way may still arrive, or not: a reset overtakes them.
-void endpoint::lose_in_flight() {
-  in_.resize(world_.random(in_.size() + 1));
-}
+void endpoint::lose_in_flight() { in_.resize(world_.random(in_.size() + 1)); }
 
 void endpoint::receive_reset() {
   if (phase_ == phase::connecting || phase_ == phase::over)

@@ -128,7 +128,9 @@ private:
 
 class sim_stream final : public net::stream {
 public:
-  explicit sim_stream(endpoint& end) : end_{&end}, peer_{end.peer_address()}, local_{end.local()} { end.set_handle(this); }
+  explicit sim_stream(endpoint& end) : end_{&end}, peer_{end.peer_address()}, local_{end.local()} {
+    end.set_handle(this);
+  }
   ~sim_stream() override {
     if (end_ != nullptr)
       end_->leave();

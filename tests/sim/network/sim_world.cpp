@@ -11,8 +11,8 @@
 namespace hedwig::sim {
 
 sim_world::sim_world(const network_options& options)
-    : faults_{options.faults}, window_max_{std::max(options.window_max, std::size_t{1})},
-      keep_trace_{options.keep_trace}, random_state_{options.seed} {}
+  : faults_{options.faults}, window_max_{std::max(options.window_max, std::size_t{1})}, keep_trace_{options.keep_trace},
+    random_state_{options.seed} {}
 
 sim_world::~sim_world() = default;
 
@@ -67,9 +67,7 @@ bool sim_world::timer_due() const noexcept {
   return !timers_.empty() && timers_.begin()->first.first <= clock_.steady();
 }
 
-std::size_t sim_world::ready() const noexcept {
-  return ready_.size() + (timer_due() ? 1 : 0);
-}
+std::size_t sim_world::ready() const noexcept { return ready_.size() + (timer_due() ? 1 : 0); }
 
 bool sim_world::run_once() {
   if (current_ != nullptr)
@@ -106,9 +104,7 @@ std::optional<steady_time> sim_world::next_deadline() const noexcept {
   return timers_.empty() ? std::optional<steady_time>{} : timers_.begin()->first.first;
 }
 
-void sim_world::advance_to(steady_time when) noexcept {
-  clock_.steady_ = std::max(clock_.steady_, when);
-}
+void sim_world::advance_to(steady_time when) noexcept { clock_.steady_ = std::max(clock_.steady_, when); }
 
 bool sim_world::advance() noexcept {
   if (timers_.empty())

@@ -5,8 +5,8 @@
 #include "runtime/net/loop.hpp"
 
 #include <cstddef>
-#include <functional>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -96,8 +96,8 @@ public:
   [[nodiscard]] network_faults& faults() noexcept { return faults_; }
   [[nodiscard]] std::unique_ptr<net::loop> make_loop(const net::loop_options& options = {});
 
-  /// One step that could happen now, chosen at random: bytes arrive, a connection is accepted or refused, a FIN, a reset,
-  /// a timer that is due, a loop's client. False: nothing can happen before time goes on.
+  /// One step that could happen now, chosen at random: bytes arrive, a connection is accepted or refused, a FIN, a
+  /// reset, a timer that is due, a loop's client. False: nothing can happen before time goes on.
   bool run_once();
   /// How many steps could happen now; to weigh them against those of others.
   [[nodiscard]] std::size_t ready() const noexcept;

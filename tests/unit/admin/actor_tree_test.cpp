@@ -7,8 +7,15 @@ namespace hedwig::admin {
 namespace {
 
 actor_info node(std::uint64_t id, std::uint64_t parent, std::string name, std::string label = {}) {
-  return {.id = id, .parent = parent, .name = std::move(name), .label = std::move(label), .state = "ready",
-          .mailbox = 1, .handled = 10, .busy_us = 1000, .restarts = 0};
+  return {.id = id,
+          .parent = parent,
+          .name = std::move(name),
+          .label = std::move(label),
+          .state = "ready",
+          .mailbox = 1,
+          .handled = 10,
+          .busy_us = 1000,
+          .restarts = 0};
 }
 
 std::vector<actor_info> listener_with_sessions(std::uint64_t count) {

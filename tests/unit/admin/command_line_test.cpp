@@ -19,8 +19,9 @@ std::string wrong(const std::vector<std::string_view>& arguments) {
 }
 
 TEST(admin_command_line, takes_options_before_and_after_the_command) {
-  for (auto& arguments : std::vector<std::vector<std::string_view>>{{"--socket", "/s", "--json", "queue", "list", "--state", "held"},
-                                                                    {"queue", "--state=held", "list", "--json", "--socket=/s"}}) {
+  for (auto& arguments :
+       std::vector<std::vector<std::string_view>>{{"--socket", "/s", "--json", "queue", "list", "--state", "held"},
+                                                  {"queue", "--state=held", "list", "--json", "--socket=/s"}}) {
     auto made = well(arguments);
     EXPECT_EQ(made.what, command::queue_list);
     EXPECT_EQ(made.place.socket, "/s");
@@ -40,7 +41,8 @@ TEST(admin_command_line, reads_urls) {
   EXPECT_EQ(made.place.host, "127.0.0.1");
   EXPECT_EQ(made.place.port, 8025);
   EXPECT_EQ(well({"--url=http://[::1]:80", "status"}).place.host, "::1");
-  for (auto* url : {"127.0.0.1:8025", "https://a:1", "http://a", "http://:1", "http://a:0", "http://a:65536", "http://a:1/v1"})
+  for (auto* url :
+       {"127.0.0.1:8025", "https://a:1", "http://a", "http://:1", "http://a:0", "http://a:65536", "http://a:1/v1"})
     EXPECT_NE(wrong({"--url", url, "status"}).find("http://HOST:PORT"), std::string::npos) << url;
 }
 
@@ -69,7 +71,8 @@ TEST(admin_command_line, says_what_is_wrong) {
   EXPECT_EQ(wrong({"queue"}), "after queue comes list, show, retry, hold, release, bounce or delete");
   EXPECT_EQ(wrong({"queue", "list", "--limit", "0"}), "--limit is a number from 1 to 1000, not 0");
   EXPECT_EQ(wrong({"queue", "list", "--limit", "5x"}), "--limit is a number from 1 to 1000, not 5x");
-  EXPECT_EQ(wrong({"queue", "list", "--state", "lost"}), "no such state lost: queued, deferred, held, bounced, quarantined or all");
+  EXPECT_EQ(wrong({"queue", "list", "--state", "lost"}),
+            "no such state lost: queued, deferred, held, bounced, quarantined or all");
   EXPECT_EQ(wrong({"queue", "show", "A", "--limit", "5"}), "--state, --limit and --cursor belong to queue list");
   EXPECT_EQ(wrong({"status", "--all"}), "--all belongs to actors and queue list");
 }
@@ -79,8 +82,9 @@ TEST(admin_command_line, helps_whatever_else_is_there) {
   EXPECT_EQ(well({"queue", "-h"}).what, command::help);
   EXPECT_EQ(well({"help"}).what, command::help);
   EXPECT_EQ(well({"--version"}).what, command::version);
-  for (auto* word : {"status", "actors", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue bounce",
-                     "queue delete", "log-level", "pause", "resume", "--socket", "--url", "--json", "exit status"})
+  for (auto* word :
+       {"status", "actors", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue bounce",
+        "queue delete", "log-level", "pause", "resume", "--socket", "--url", "--json", "exit status"})
     EXPECT_NE(help_text().find(word), std::string_view::npos) << word;
 }
 

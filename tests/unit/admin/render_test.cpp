@@ -33,10 +33,13 @@ TEST(admin_render, lists_messages_in_a_table) {
     {"id":"01J0000000000000000000000B","state":"held","queued_at":"2026-05-01T09:59:30Z","due":"",
      "size":10,"attempts":0,"from":"","first_recipient":"eve@example.net","recipients":1,"last_error":""}]})"),
                           now);
-  EXPECT_EQ(text,
-            "ID                          STATE       AGE     SIZE  TRIES       NEXT  FROM               TO                    LAST ERROR\n"
-            "01J0000000000000000000000A  deferred  1h 0m  2.0 KiB      3  in 4m 10s  <ann@example.com>  bob@example.net (+2)  451 later\n"
-            "01J0000000000000000000000B  held        30s     10 B      0          -  <>                 eve@example.net\n");
+  EXPECT_EQ(
+      text,
+      "ID                          STATE       AGE     SIZE  TRIES       NEXT  FROM               TO                   "
+      " LAST ERROR\n"
+      "01J0000000000000000000000A  deferred  1h 0m  2.0 KiB      3  in 4m 10s  <ann@example.com>  bob@example.net (+2) "
+      " 451 later\n"
+      "01J0000000000000000000000B  held        30s     10 B      0          -  <>                 eve@example.net\n");
 }
 
 TEST(admin_render, gives_nothing_for_an_empty_list) {
@@ -44,14 +47,15 @@ TEST(admin_render, gives_nothing_for_an_empty_list) {
 }
 
 TEST(admin_render, shows_a_message_with_the_last_reply_of_each_recipient) {
-  auto text = render_message(object_of(R"({"id":"ID","state":"deferred","queued_at":"2026-05-01T09:00:00Z","due":"2026-05-01T09:00:00Z",
+  auto text = render_message(
+      object_of(R"({"id":"ID","state":"deferred","queued_at":"2026-05-01T09:00:00Z","due":"2026-05-01T09:00:00Z",
     "attempts":1,"from":"ann@example.com","subject":"hi","size":10,"peer":"192.0.2.1","helo":"client","protocol":"ESMTP",
     "listener":"default","user":"","last_error":"","recipient_states":[
     {"address":"bob@example.net","status":"pending","in_delivery":false,"attempts":1,"due":"2026-05-01T09:00:00Z","last_code":451,
      "last_status":"4.7.1","last_text":"later","remote":"mx.example.net[192.0.2.9]:25"},
     {"address":"eve@example.net","status":"pending","in_delivery":true,"attempts":0,"due":"","last_code":0,
      "last_status":"","last_text":"","remote":""}]})"),
-                             now);
+      now);
   EXPECT_NE(text.find("next attempt  2026-05-01T09:00:00Z, now\n"), std::string::npos) << text;
   EXPECT_NE(text.find("came from     192.0.2.1 (client) by ESMTP at default\n"), std::string::npos) << text;
   EXPECT_NE(text.find("451 4.7.1 later  mx.example.net[192.0.2.9]:25\n"), std::string::npos) << text;
@@ -61,13 +65,15 @@ TEST(admin_render, shows_a_message_with_the_last_reply_of_each_recipient) {
 TEST(admin_render, escapes_all_that_a_peer_said) {
   auto evil = R"(\u001b[31m\u009b\u202e)";
   std::string fields;
-  for (auto* key : {"id", "state", "from", "subject", "peer", "helo", "protocol", "listener", "user", "last_error", "address", "status",
-                    "last_status", "last_text", "remote", "first_recipient", "version", "why_not_ready", "when"})
+  for (auto* key :
+       {"id", "state", "from", "subject", "peer", "helo", "protocol", "listener", "user", "last_error", "address",
+        "status", "last_status", "last_text", "remote", "first_recipient", "version", "why_not_ready", "when"})
     fields += "\"" + std::string{key} + "\":\"" + evil + "\",";
   fields += R"("store":{"name":")" + std::string{evil} + R"(","health":")" + evil + R"("},)";
-  auto whole = object_of("{" + fields + R"("messages":[{)" + fields + R"("size":1}],"listeners":[{"listener":")" + evil +
-                         R"("}],"recipient_states":[{)" + fields + R"("attempts":1}]})");
-  for (auto& text : {render_list(whole, now), render_message(whole, now), render_status(whole), render_change(whole, "hold")}) {
+  auto whole = object_of("{" + fields + R"("messages":[{)" + fields + R"("size":1}],"listeners":[{"listener":")" +
+                         evil + R"("}],"recipient_states":[{)" + fields + R"("attempts":1}]})");
+  for (auto& text :
+       {render_list(whole, now), render_message(whole, now), render_status(whole), render_change(whole, "hold")}) {
     EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
     EXPECT_EQ(text.find("\xC2\x9B"), std::string::npos) << text;
     EXPECT_EQ(text.find("\u202E"), std::string::npos) << text;
@@ -76,8 +82,9 @@ TEST(admin_render, escapes_all_that_a_peer_said) {
 }
 
 TEST(admin_render, survives_members_that_are_missing_or_of_another_type) {
-  for (auto* answer : {"{}", R"({"messages":{},"recipient_states":3,"store":[],"listeners":"x","actors":null})",
-                       R"({"messages":[1,null,"x",{"size":-1,"attempts":"3","from":null,"due":5}],"actors":[{"id":"x"}]})"}) {
+  for (auto* answer :
+       {"{}", R"({"messages":{},"recipient_states":3,"store":[],"listeners":"x","actors":null})",
+        R"({"messages":[1,null,"x",{"size":-1,"attempts":"3","from":null,"due":5}],"actors":[{"id":"x"}]})"}) {
     auto object = object_of(answer);
     EXPECT_NE(render_status(object).find("NOT READY"), std::string::npos);
     EXPECT_FALSE(render_message(object, now).empty());

@@ -25,7 +25,9 @@ TEST(terminal_text, escapes_every_control_octet) {
 }
 
 TEST(terminal_text, escapes_c1_controls_that_are_valid_utf8) {
-  EXPECT_EQ(escaped("\xC2\x9B" "31m"), "\\u009b31m");
+  EXPECT_EQ(escaped("\xC2\x9B"
+                    "31m"),
+            "\\u009b31m");
 }
 
 TEST(terminal_text, escapes_what_turns_the_direction_or_is_invisible) {

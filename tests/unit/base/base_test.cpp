@@ -11,7 +11,8 @@ namespace hedwig {
 namespace {
 
 TEST(message_id, text_and_back_is_the_same_id) {
-  for (std::uint64_t random : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}}) {
+  for (std::uint64_t random :
+       {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}}) {
     auto id = message_id::make(wall_time{std::chrono::nanoseconds{1'795'000'000'123'456'789}}, random);
     EXPECT_EQ(message_id::parse(id.text()), id);
   }
@@ -60,7 +61,8 @@ TEST(buffer, wrapped_memory_is_dropped_once) {
   int dropped = 0;
   {
     static const std::uint8_t data[] = {'x'};
-    auto owner = buffer::wrap(data, 1, [](void* count) { ++*static_cast<int*>(count); }, &dropped);
+    auto owner = buffer::wrap(
+        data, 1, [](void* count) { ++*static_cast<int*>(count); }, &dropped);
     slice window{owner, "x"};
     auto second = window.sub(0, 1);
     EXPECT_EQ(dropped, 0);

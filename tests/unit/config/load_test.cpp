@@ -21,7 +21,8 @@ using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 const config::load_options fixed{"machine.example.test", 2};
-constexpr std::string_view least = "[server]\n[[server.listeners]]\naddr = \"127.0.0.1:2525\"\n[storage]\nbase_path = \"/s\"\n";
+constexpr std::string_view least =
+    "[server]\n[[server.listeners]]\naddr = \"127.0.0.1:2525\"\n[storage]\nbase_path = \"/s\"\n";
 
 std::string contents(const fs::path& path) {
   std::ifstream file{path, std::ios::binary};
@@ -195,7 +196,8 @@ TEST(load, the_commented_keys_of_the_installed_file_are_the_defaults_or_valid) {
 }
 
 TEST(load, tables_and_lists_of_tables_mean_the_same_where_both_are_read) {
-  for (const char* text : {"[server.auth]\nusername = \"u\"\npassword = \"p\"\n", "[[server.auth]]\nusername = \"u\"\npassword = \"p\"\n"}) {
+  for (const char* text : {"[server.auth]\nusername = \"u\"\npassword = \"p\"\n",
+                           "[[server.auth]]\nusername = \"u\"\npassword = \"p\"\n"}) {
     const auto read = good(std::string{least} + text);
     ASSERT_EQ(read.settings.server.auth.size(), 1u);
     EXPECT_EQ(read.settings.server.auth[0].username, "u");
@@ -212,7 +214,8 @@ TEST(load, json_says_the_same_as_toml) {
                "auth": {"username": "ü\"\\", "password": "x"}},
     "retry": {"jitter": 0.25, "initial_delay": "5s"},
     "storage": {"base_path": "spool"}
-  })", "/etc/hedwig/hedwig.json");
+  })",
+                         "/etc/hedwig/hedwig.json");
   EXPECT_EQ(read.settings.server.hostname, "relay.example.test");
   EXPECT_TRUE(read.settings.server.listeners.at(0).relay_from.empty());
   EXPECT_EQ(read.settings.server.auth.at(0).username, "ü\"\\");
@@ -222,9 +225,11 @@ TEST(load, json_says_the_same_as_toml) {
 }
 
 TEST(load, keys_of_providers_are_handed_on_with_their_places) {
-  const auto read = good(std::string{least} + "storage_type = \"fs\"\n[storage.fs]\ndepth = 2\n"
-                                              "[[auth]]\nuse = \"ldap\"\nurl = \"ldap://x\"\n[auth.tls]\nverify = true\n"
-                                              "[[filters]]\nuse = \"antivirus\"\nname = \"av\"\non_failure = \"proceed\"\nsocket = \"/x\"\n");
+  const auto read =
+      good(std::string{least} +
+           "storage_type = \"fs\"\n[storage.fs]\ndepth = 2\n"
+           "[[auth]]\nuse = \"ldap\"\nurl = \"ldap://x\"\n[auth.tls]\nverify = true\n"
+           "[[filters]]\nuse = \"antivirus\"\nname = \"av\"\non_failure = \"proceed\"\nsocket = \"/x\"\n");
   const auto& s = read.settings;
   ASSERT_NE(s.storage.provider->find("depth"), nullptr);
   EXPECT_EQ(s.storage.provider->find("depth")->integer, 2);
@@ -241,23 +246,28 @@ TEST(load, keys_of_providers_are_handed_on_with_their_places) {
 }
 
 TEST(load, the_storage_of_a_plugin_is_taken_when_it_has_a_table) {
-  EXPECT_EQ(good(std::string{least} + "storage_type = \"postgres\"\n[storage.postgres]\n").settings.storage.storage_type, "postgres");
+  EXPECT_EQ(
+      good(std::string{least} + "storage_type = \"postgres\"\n[storage.postgres]\n").settings.storage.storage_type,
+      "postgres");
 }
 
 TEST(load_warnings, doubtful_settings_are_told_with_their_place) {
   EXPECT_EQ(warnings("[outbound]\npaused = true\n"),
             "h.toml:7:10: outbound.paused is set: nothing is delivered until \"hedwig-admin resume\"\n");
-  EXPECT_THAT(warnings("[admin]\nbind = \"0.0.0.0:8000\"\n"), HasSubstr("h.toml:7:8: admin.bind = \"0.0.0.0:8000\" lets everyone"));
+  EXPECT_THAT(warnings("[admin]\nbind = \"0.0.0.0:8000\"\n"),
+              HasSubstr("h.toml:7:8: admin.bind = \"0.0.0.0:8000\" lets everyone"));
   EXPECT_THAT(warnings("[dsn]\ndelay_warning = \"9d\"\n"), HasSubstr("dsn.delay_warning = \"9d\" never comes"));
   EXPECT_THAT(warnings("[[routes]]\ndomains = [\"*\"]\n[[routes]]\ndomains = [\"a.example\"]\n"),
               HasSubstr("h.toml:8:1: routes: never reached, the route in line 6 takes every domain"));
   EXPECT_THAT(warnings("[server.auth]\nusername = \"u\"\npassword = \"p\"\n"), HasSubstr("server.auth is of no use"));
-  EXPECT_THAT(warnings("[server.dkim]\ndomain = \"a.example\"\nselector = \"s\"\nprivate_key = \"k\"\nexpire_after = \"2d\"\n"),
-              HasSubstr("server.dkim.expire_after = \"2d\" ends before retry.expire_after"));
+  EXPECT_THAT(
+      warnings("[server.dkim]\ndomain = \"a.example\"\nselector = \"s\"\nprivate_key = \"k\"\nexpire_after = \"2d\"\n"),
+      HasSubstr("server.dkim.expire_after = \"2d\" ends before retry.expire_after"));
 }
 
 std::string listener_warnings(std::string_view keys) {
-  return warnings({}, "[storage]\nbase_path = \"/s\"\n[server]\nhostname = \"a.b\"\n[[server.listeners]]\n" + std::string{keys});
+  return warnings({}, "[storage]\nbase_path = \"/s\"\n[server]\nhostname = \"a.b\"\n[[server.listeners]]\n" +
+                          std::string{keys});
 }
 
 TEST(load_warnings, an_open_relay_is_told) {

@@ -56,13 +56,15 @@ TEST(reload, adding_a_route_or_a_key_or_a_user_needs_no_restart) {
   const auto route = difference(base, base + "[[routes]]\ndomains = [\"*\"]\nto = [\"192.0.2.1\"]\n");
   EXPECT_THAT(route.restart, IsEmpty());
   EXPECT_THAT(route.applied, testing::Contains("routes"));
-  EXPECT_THAT(difference(base, base + "[server.dkim]\ndomain = \"a.example\"\nselector = \"s\"\nprivate_key = \"k\"\n").restart,
-              IsEmpty());
+  EXPECT_THAT(
+      difference(base, base + "[server.dkim]\ndomain = \"a.example\"\nselector = \"s\"\nprivate_key = \"k\"\n").restart,
+      IsEmpty());
   EXPECT_THAT(difference(base, base + "[server.auth]\nusername = \"u\"\npassword = \"p\"\n").restart, IsEmpty());
 }
 
 TEST(reload, keys_of_a_provider_count_as_its_table) {
-  EXPECT_THAT(difference(base, base + "[storage.rocksdb]\nblock_cache = \"1MiB\"\n").restart, ElementsAre("storage.rocksdb"));
+  EXPECT_THAT(difference(base, base + "[storage.rocksdb]\nblock_cache = \"1MiB\"\n").restart,
+              ElementsAre("storage.rocksdb"));
 }
 
 } // namespace

@@ -12,8 +12,8 @@ using testing::HasSubstr;
 
 TEST(duration, is_read_as_people_write_it) {
   const std::pair<const char*, config::duration> good[] = {
-      {"0", 0s},      {"0s", 0s},       {"250ms", 250ms},   {"30s", 30s},        {"5m", 5min},
-      {"1h30m", 90min}, {"1h 30m", 90min}, {"2 hours", 2h}, {" 10 minutes ", 10min}, {"5d", 120h}, {"2w", 336h}};
+      {"0", 0s},         {"0s", 0s},      {"250ms", 250ms},        {"30s", 30s}, {"5m", 5min}, {"1h30m", 90min},
+      {"1h 30m", 90min}, {"2 hours", 2h}, {" 10 minutes ", 10min}, {"5d", 120h}, {"2w", 336h}};
   for (const auto& [text, wanted] : good) {
     ASSERT_TRUE(config::parse_duration(text)) << text;
     EXPECT_EQ(*config::parse_duration(text), wanted) << text;
@@ -37,9 +37,9 @@ TEST(duration, is_written_so_that_it_reads_back) {
 }
 
 TEST(size, is_read_as_people_write_it) {
-  const std::pair<const char*, std::uint64_t> good[] = {{"0", 0},          {"512", 512},          {"1KiB", 1024},
-                                                        {"25MiB", 26214400}, {"25 M", 26214400},  {"10MB", 10000000},
-                                                        {"1GiB", 1073741824}, {"2T", 2199023255552}};
+  const std::pair<const char*, std::uint64_t> good[] = {
+      {"0", 0},           {"512", 512},       {"1KiB", 1024},       {"25MiB", 26214400},
+      {"25 M", 26214400}, {"10MB", 10000000}, {"1GiB", 1073741824}, {"2T", 2199023255552}};
   for (const auto& [text, wanted] : good)
     EXPECT_EQ(config::parse_size(text), wanted) << text;
   for (const char* text : {"", "MiB", "-1", "1.5GiB", "1 parsec", "1KiBx", "99999999999999999999", "99999999T", "1 1"})
@@ -98,9 +98,10 @@ TEST(hostname, is_a_dns_name_in_lower_case) {
   EXPECT_EQ(*config::parse_hostname("Mail_1.Example.COM."), "mail_1.example.com");
   const std::string label(63, 'a');
   EXPECT_TRUE(config::parse_hostname(label + "." + label + "." + label + "." + std::string(61, 'a')));
-  for (const std::string& text : {std::string{}, std::string{"."}, std::string{"a..b"}, std::string{"-a.b"}, std::string{"a-.b"},
-                                  std::string{"a b"}, std::string{"a\r\nb"}, std::string{"\xc3\xbc.example"}, label + "a",
-                                  label + "." + label + "." + label + "." + std::string(62, 'a')})
+  for (const std::string& text :
+       {std::string{}, std::string{"."}, std::string{"a..b"}, std::string{"-a.b"}, std::string{"a-.b"},
+        std::string{"a b"}, std::string{"a\r\nb"}, std::string{"\xc3\xbc.example"}, label + "a",
+        label + "." + label + "." + label + "." + std::string(62, 'a')})
     EXPECT_FALSE(config::parse_hostname(text)) << text;
 }
 

@@ -26,7 +26,8 @@ struct key_file : testing::Test {
   void write(std::string_view text) { std::ofstream{path} << text; }
   ~key_file() override { std::filesystem::remove(path); }
 
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("hedwig_key_" + std::to_string(::getpid()) + ".pem");
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("hedwig_key_" + std::to_string(::getpid()) + ".pem");
   std::vector<std::string> warnings;
 };
 
@@ -58,7 +59,8 @@ TEST_F(key_file, that_is_not_there_says_so_with_its_path) {
 }
 
 TEST_F(key_file, that_is_no_file_is_refused) {
-  EXPECT_THAT(message_of(signing_key::load(std::filesystem::temp_directory_path(), warnings)), HasSubstr("not a regular file"));
+  EXPECT_THAT(message_of(signing_key::load(std::filesystem::temp_directory_path(), warnings)),
+              HasSubstr("not a regular file"));
   EXPECT_THAT(message_of(signing_key::load("/dev/zero", warnings)), HasSubstr("not a regular file"));
 }
 
@@ -77,7 +79,8 @@ TEST(signing_key, says_why_a_text_is_no_key) {
   EXPECT_THAT(why("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), HasSubstr("passphrase"));
   EXPECT_THAT(why("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"), HasSubstr("passphrase"));
   EXPECT_THAT(why("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), HasSubstr("cannot be read"));
-  EXPECT_THAT(why("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"), HasSubstr("cannot be read"));
+  EXPECT_THAT(why("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"),
+              HasSubstr("cannot be read"));
 }
 
 TEST(signing_key, of_less_than_2048_bits_loads_with_a_warning) {

@@ -46,7 +46,8 @@ signer_settings for_domain(std::string domain, std::vector<std::string> applies_
   return {std::move(domain), std::move(selector), rfc_key(), std::move(applies_to), {}, std::chrono::hours{1}};
 }
 
-std::string sign(const signer& by, std::string_view message, std::vector<std::string> from, std::string_view envelope = "") {
+std::string sign(const signer& by, std::string_view message, std::vector<std::string> from,
+                 std::string_view envelope = "") {
   auto fields = by.sign(rope_of(message), from, envelope, now);
   return fields ? *fields : "error: " + fields.error().message;
 }
@@ -100,8 +101,9 @@ TEST(signer, hashes_an_empty_body_to_the_digest_of_nothing) {
 TEST(signer, oversigns_the_main_fields_and_sets_an_expiry_and_no_length) {
   auto field = sign(*signer::make({for_domain("a.test")}), "From: x@a.test\r\nTo: b\r\nList-Id: l\r\n\r\n", {"a.test"});
   auto flat = std::regex_replace(field, std::regex{"\\s+"}, "");
-  EXPECT_THAT(flat, HasSubstr("h=From:From:To:To:Cc:Subject:Date:Message-ID:Reply-To:In-Reply-To:References:MIME-Version:"
-                              "Content-Type:Content-Transfer-Encoding:List-Id;"));
+  EXPECT_THAT(flat,
+              HasSubstr("h=From:From:To:To:Cc:Subject:Date:Message-ID:Reply-To:In-Reply-To:References:MIME-Version:"
+                        "Content-Type:Content-Transfer-Encoding:List-Id;"));
   EXPECT_THAT(flat, HasSubstr("t=1528637909;x=1528641509;"));
   EXPECT_THAT(flat, Not(HasSubstr("l=")));
   EXPECT_TRUE(field.ends_with("\r\n"));
@@ -111,7 +113,8 @@ TEST(signer, takes_own_field_names_and_signs_from_among_them) {
   auto settings = for_domain("a.test");
   settings.fields = {"Subject", "X-Own", "subject"};
   settings.expiry = {};
-  auto flat = std::regex_replace(sign(*signer::make({settings}), "From: x@a.test\r\nX-Own: 1\r\n\r\n", {"a.test"}), std::regex{"\\s+"}, "");
+  auto flat = std::regex_replace(sign(*signer::make({settings}), "From: x@a.test\r\nX-Own: 1\r\n\r\n", {"a.test"}),
+                                 std::regex{"\\s+"}, "");
   EXPECT_THAT(flat, HasSubstr("h=From:From:Subject:X-Own:X-Own;"));
   EXPECT_THAT(flat, Not(HasSubstr("x=")));
 }
@@ -145,7 +148,8 @@ TEST(signer, chooses_by_header_from_then_by_the_envelope) {
 TEST(signer, the_closest_pattern_wins_and_all_that_share_it_sign) {
   auto by = *signer::make({for_domain("any.test", {"*"}), for_domain("wide.test", {"*.example.com"}),
                            for_domain("close.test", {"*.mail.example.com"}, "one"),
-                           for_domain("close.test", {"*.mail.example.com"}, "two"), for_domain("exact.test", {"x.mail.example.com"})});
+                           for_domain("close.test", {"*.mail.example.com"}, "two"),
+                           for_domain("exact.test", {"x.mail.example.com"})});
   const std::string message = "From: x@example.com\r\n\r\n";
   EXPECT_EQ(domains_of(sign(by, message, {"x.mail.example.com"})), "exact.test/s");
   EXPECT_EQ(domains_of(sign(by, message, {"y.mail.example.com"})), "close.test/one close.test/two");
@@ -162,9 +166,11 @@ TEST(signer, puts_no_more_than_its_limit_of_signatures) {
 TEST(signer, refuses_what_it_cannot_sign_soundly) {
   auto by = *signer::make({for_domain("a.test")});
   EXPECT_THAT(sign(by, "To: b\r\n\r\n", {"a.test"}), HasSubstr("error: no From"));
-  EXPECT_THAT(sign(by, "\r\nFrom: x@a.test\r\n\r\n", {"a.test"}), HasSubstr("error: no From")) << "that From is in the body";
+  EXPECT_THAT(sign(by, "\r\nFrom: x@a.test\r\n\r\n", {"a.test"}), HasSubstr("error: no From"))
+      << "that From is in the body";
   EXPECT_THAT(sign(by, "", {"a.test"}), HasSubstr("error"));
-  EXPECT_THAT(sign(by, "From: x\r\nX: " + std::string(header_size_max, 'x') + "\r\n\r\n", {"a.test"}), HasSubstr("longer than"));
+  EXPECT_THAT(sign(by, "From: x\r\nX: " + std::string(header_size_max, 'x') + "\r\n\r\n", {"a.test"}),
+              HasSubstr("longer than"));
   std::string many = "From: x\r\n";
   for (std::size_t i = 0; i < signed_fields_max; ++i)
     many += "Cc: c\r\n";

@@ -11,14 +11,15 @@ TEST(ip_address, is_read_and_written_in_both_families) {
     auto address = ip_address::parse(text);
     ASSERT_TRUE(address) << text;
     EXPECT_EQ(address->text(), text);
-    EXPECT_EQ(ip_address::from_bytes({reinterpret_cast<const char*>(address->bytes().data()), address->bytes().size()}), address);
+    EXPECT_EQ(ip_address::from_bytes({reinterpret_cast<const char*>(address->bytes().data()), address->bytes().size()}),
+              address);
   }
 }
 
 TEST(ip_address, refuses_what_is_none) {
   using namespace std::string_view_literals;
-  for (auto text : {""sv, "192.0.2"sv, "192.0.2.256"sv, "1.2.3.4.5"sv, "[::1]"sv, "::1%eth0"sv, "192.0.2.1:25"sv, "x"sv, "1.2.3.4\0x"sv,
-                    "0x7f.0.0.1"sv, "127.1"sv, "::g"sv})
+  for (auto text : {""sv, "192.0.2"sv, "192.0.2.256"sv, "1.2.3.4.5"sv, "[::1]"sv, "::1%eth0"sv, "192.0.2.1:25"sv, "x"sv,
+                    "1.2.3.4\0x"sv, "0x7f.0.0.1"sv, "127.1"sv, "::g"sv})
     EXPECT_FALSE(ip_address::parse(text)) << text;
   EXPECT_FALSE(ip_address::parse(std::string(100'000, ':')));
   EXPECT_FALSE(ip_address::from_bytes("123"));
@@ -30,14 +31,38 @@ TEST(address_class, knows_the_special_ranges_at_their_edges) {
     address_class value;
   };
   using enum address_class;
-  for (auto& [text, value] : {example{"8.8.8.8", global}, {"0.1.2.3", unspecified}, {"127.255.255.255", loopback}, {"128.0.0.1", global},
-                              {"10.1.2.3", private_use}, {"172.16.0.1", private_use}, {"172.32.0.1", global}, {"192.168.0.1", private_use},
-                              {"192.169.0.1", global}, {"100.64.0.1", private_use}, {"100.128.0.1", global}, {"169.254.1.1", link_local},
-                              {"224.0.0.1", multicast}, {"239.255.255.255", multicast}, {"240.0.0.1", reserved}, {"255.255.255.255", reserved},
-                              {"198.18.0.1", reserved}, {"198.20.0.1", global}, {"::", unspecified}, {"::1", loopback},
-                              {"2001:db8::1", global}, {"fe80::1", link_local}, {"fec0::1", private_use}, {"fd00::1", private_use},
-                              {"ff02::1", multicast}, {"100::1", reserved}, {"::ffff:127.0.0.1", loopback}, {"::ffff:8.8.8.8", global},
-                              {"::127.0.0.1", loopback}, {"64:ff9b::10.0.0.1", private_use}, {"2002:7f00:1::", loopback}, {"2600::1", global}})
+  for (auto& [text, value] : {example{"8.8.8.8", global},
+                              {"0.1.2.3", unspecified},
+                              {"127.255.255.255", loopback},
+                              {"128.0.0.1", global},
+                              {"10.1.2.3", private_use},
+                              {"172.16.0.1", private_use},
+                              {"172.32.0.1", global},
+                              {"192.168.0.1", private_use},
+                              {"192.169.0.1", global},
+                              {"100.64.0.1", private_use},
+                              {"100.128.0.1", global},
+                              {"169.254.1.1", link_local},
+                              {"224.0.0.1", multicast},
+                              {"239.255.255.255", multicast},
+                              {"240.0.0.1", reserved},
+                              {"255.255.255.255", reserved},
+                              {"198.18.0.1", reserved},
+                              {"198.20.0.1", global},
+                              {"::", unspecified},
+                              {"::1", loopback},
+                              {"2001:db8::1", global},
+                              {"fe80::1", link_local},
+                              {"fec0::1", private_use},
+                              {"fd00::1", private_use},
+                              {"ff02::1", multicast},
+                              {"100::1", reserved},
+                              {"::ffff:127.0.0.1", loopback},
+                              {"::ffff:8.8.8.8", global},
+                              {"::127.0.0.1", loopback},
+                              {"64:ff9b::10.0.0.1", private_use},
+                              {"2002:7f00:1::", loopback},
+                              {"2600::1", global}})
     EXPECT_EQ(to_string_view(classify(*ip_address::parse(text))), to_string_view(value)) << text;
 }
 

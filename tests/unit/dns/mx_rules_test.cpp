@@ -37,7 +37,8 @@ std::vector<std::string> names(const route_result& route) {
 route_result by_mx(const mx_answer& answer) { return route_by_mx("a.test", answer, us, last_of); }
 
 TEST(route_by_mx, takes_hosts_in_the_order_of_preference) {
-  EXPECT_THAT(names(by_mx(found({{30, "c.test"}, {10, "a.test"}, {20, "b.test"}}))), ElementsAre("a.test", "b.test", "c.test"));
+  EXPECT_THAT(names(by_mx(found({{30, "c.test"}, {10, "a.test"}, {20, "b.test"}}))),
+              ElementsAre("a.test", "b.test", "c.test"));
 }
 
 TEST(route_by_mx, shuffles_equal_ones_evenly_and_no_others) {
@@ -60,7 +61,8 @@ TEST(route_by_mx, without_mx_takes_the_domain_itself) {
   EXPECT_THAT(names(route), ElementsAre("a.test"));
   EXPECT_TRUE(route->implicit);
   EXPECT_EQ(route->site, "a.test");
-  EXPECT_THAT(names(route_by_mx("Relay.Example.TEST", failed(lookup_status::no_data), us, last_of)), ElementsAre("5.4.6"));
+  EXPECT_THAT(names(route_by_mx("Relay.Example.TEST", failed(lookup_status::no_data), us, last_of)),
+              ElementsAre("5.4.6"));
 }
 
 TEST(route_by_mx, tells_permanent_from_temporary) {
@@ -70,8 +72,13 @@ TEST(route_by_mx, tells_permanent_from_temporary) {
     const char* code;
   };
   using enum lookup_status;
-  for (auto& [status, permanent, code] : {example{nxdomain, true, "5.1.2"}, {null_mx, true, "5.1.10"}, {invalid_name, true, "5.1.2"},
-                                          {servfail, false, "4.4.3"}, {timeout, false, "4.4.3"}, {bogus, false, "4.4.3"}, {overload, false, "4.4.3"}}) {
+  for (auto& [status, permanent, code] : {example{nxdomain, true, "5.1.2"},
+                                          {null_mx, true, "5.1.10"},
+                                          {invalid_name, true, "5.1.2"},
+                                          {servfail, false, "4.4.3"},
+                                          {timeout, false, "4.4.3"},
+                                          {bogus, false, "4.4.3"},
+                                          {overload, false, "4.4.3"}}) {
     auto route = by_mx(failed(status));
     ASSERT_FALSE(route);
     EXPECT_EQ(route.error().permanent, permanent);
@@ -86,7 +93,13 @@ TEST(route_by_mx, a_single_root_target_is_a_null_mx) { // RFC 7505
 }
 
 TEST(route_by_mx, skips_targets_that_are_no_host_names) {
-  EXPECT_THAT(names(by_mx(found({{1, "192.0.2.1"}, {2, "a b"}, {3, "-"}, {4, "ok.test"}, {5, "::1"}, {6, "x..y"}, {7, std::string(64, 'x') + ".test"}}))),
+  EXPECT_THAT(names(by_mx(found({{1, "192.0.2.1"},
+                                 {2, "a b"},
+                                 {3, "-"},
+                                 {4, "ok.test"},
+                                 {5, "::1"},
+                                 {6, "x..y"},
+                                 {7, std::string(64, 'x') + ".test"}}))),
               ElementsAre("-", "ok.test"));
   auto none = by_mx(found({{1, "192.0.2.1"}}));
   ASSERT_FALSE(none);
@@ -100,7 +113,8 @@ TEST(route_by_mx, names_a_host_once_at_its_best_preference) {
 }
 
 TEST(route_by_mx, drops_ourselves_and_what_is_no_nearer) { // RFC 5321, section 5.1
-  EXPECT_THAT(names(by_mx(found({{10, "a.test"}, {20, "relay.example.test"}, {20, "b.test"}, {30, "c.test"}}))), ElementsAre("a.test"));
+  EXPECT_THAT(names(by_mx(found({{10, "a.test"}, {20, "relay.example.test"}, {20, "b.test"}, {30, "c.test"}}))),
+              ElementsAre("a.test"));
 }
 
 TEST(route_by_mx, that_leads_back_to_us_is_a_loop) {
@@ -160,7 +174,9 @@ TEST(route_by_literal, refuses_the_rest) {
 }
 
 TEST(usable_addresses, leaves_out_what_the_policy_forbids) {
-  address_answer answer{.status = lookup_status::ok, .addresses = {*ip_address::parse("127.0.0.1"), *ip_address::parse("8.8.8.8")}, .why = {}};
+  address_answer answer{.status = lookup_status::ok,
+                        .addresses = {*ip_address::parse("127.0.0.1"), *ip_address::parse("8.8.8.8")},
+                        .why = {}};
   auto usable = usable_addresses("mx.test", answer, {});
   ASSERT_TRUE(usable);
   EXPECT_THAT(*usable, ElementsAre(*ip_address::parse("8.8.8.8")));
@@ -173,7 +189,9 @@ TEST(usable_addresses, leaves_out_what_the_policy_forbids) {
 }
 
 TEST(address_failure, is_permanent_only_where_the_dns_says_there_is_nothing) {
-  auto of = [](lookup_status status) { return address_failure("mx.test", {.status = status, .addresses = {}, .why = {}}); };
+  auto of = [](lookup_status status) {
+    return address_failure("mx.test", {.status = status, .addresses = {}, .why = {}});
+  };
   EXPECT_TRUE(of(lookup_status::nxdomain)->permanent);
   EXPECT_TRUE(of(lookup_status::no_data)->permanent);
   EXPECT_FALSE(of(lookup_status::servfail)->permanent);

@@ -72,8 +72,9 @@ name_server::name_server(const std::string& zone) {
   if (::mkdtemp(pattern.data()) == nullptr)
     throw std::runtime_error{"no temporary folder"};
   folder_ = pattern;
-  std::ofstream{folder_ / "example.zone"} << "$ORIGIN example.test.\n$TTL 300\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n"
-                                          << zone;
+  std::ofstream{folder_ / "example.zone"}
+      << "$ORIGIN example.test.\n$TTL 300\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n"
+      << zone;
   for (int attempt = 0; attempt < 3; ++attempt) { // another program may take the port first
     start();
     for (int wait = 0; wait < 35; ++wait)
@@ -87,7 +88,8 @@ name_server::name_server(const std::string& zone) {
 
 void name_server::start() {
   port_ = free_port();
-  std::ofstream{folder_ / "nsd.conf"} << fmt::format(fmt::runtime(configuration), fmt::arg("port", port_), fmt::arg("folder", folder_.string()));
+  std::ofstream{folder_ / "nsd.conf"} << fmt::format(fmt::runtime(configuration), fmt::arg("port", port_),
+                                                     fmt::arg("folder", folder_.string()));
   auto file = (folder_ / "nsd.conf").string();
   process_ = ::fork();
   if (process_ == 0) {
@@ -103,7 +105,9 @@ bool name_server::answers() const {
   int descriptor = bound_socket(SOCK_DGRAM, own_port);
   timeval patience{0, 100'000};
   ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  constexpr char query[] = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07" "example\x04" "test\x00\x00\x06\x00\x01";
+  constexpr char query[] = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07"
+                           "example\x04"
+                           "test\x00\x00\x06\x00\x01";
   auto to = loopback(port_);
   ::sendto(descriptor, query, sizeof query - 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
   char reply[512] = {};

@@ -23,7 +23,8 @@ TEST(parse_mx, marks_bytes_that_no_host_name_holds) {
 }
 
 TEST(parse_mx, refuses_broken_records) {
-  for (auto bad : {""sv, "\0\0"sv, "\0\0\x01"sv, "\0\0\x05\x61\0"sv, "\0\0\xc0\x0c"sv, "\0\0\x01\x61\0x"sv, "\0\0\x01\x61"sv})
+  for (auto bad :
+       {""sv, "\0\0"sv, "\0\0\x01"sv, "\0\0\x05\x61\0"sv, "\0\0\xc0\x0c"sv, "\0\0\x01\x61\0x"sv, "\0\0\x01\x61"sv})
     EXPECT_FALSE(parse_mx(bad));
   std::mt19937 random{4};
   for (int i = 0; i < 20'000; ++i) {
@@ -37,7 +38,8 @@ TEST(parse_mx, refuses_broken_records) {
 }
 
 TEST(make_context, names_the_server_it_cannot_use) {
-  for (auto bad : {"", "x", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:99999", "[::1", "[::1]53", "ns.example.com", "192.0.2.1:53x"}) {
+  for (auto bad : {"", "x", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:99999", "[::1", "[::1]53", "ns.example.com",
+                   "192.0.2.1:53x"}) {
     resolver_settings settings;
     settings.servers = {bad};
     auto context = make_context(settings);

@@ -89,7 +89,8 @@ struct a_resolver : testing::Test {
 TEST_F(a_resolver, finds_mx_records_with_their_ttl) {
   auto answer = mx("Two.Example.TEST.");
   ASSERT_EQ(answer.status, lookup_status::ok) << answer.why;
-  EXPECT_THAT(answer.records, UnorderedElementsAre(mx_record{20, "mx2.two.example.test"}, mx_record{10, "mx1.two.example.test"}));
+  EXPECT_THAT(answer.records,
+              UnorderedElementsAre(mx_record{20, "mx2.two.example.test"}, mx_record{10, "mx1.two.example.test"}));
   EXPECT_GT(answer.ttl, 290s);
   EXPECT_LE(answer.ttl, 300s);
   EXPECT_FALSE(answer.secure);
@@ -175,7 +176,8 @@ TEST_F(a_resolver, answers_every_one_of_many_askers_with_few_queries_at_a_time) 
     threads.emplace_back([&, t] {
       for (int i = t; i < 500; i += 4) {
         asked.mx(fmt::format("d{}.example.test", i), [&](mx_answer got) { count(got.status == lookup_status::ok); });
-        asked.addresses(fmt::format("mx.d{}.example.test", i), [&](address_answer got) { count(got.status == lookup_status::ok); });
+        asked.addresses(fmt::format("mx.d{}.example.test", i),
+                        [&](address_answer got) { count(got.status == lookup_status::ok); });
       }
     });
   for (auto& one : threads)
@@ -213,7 +215,8 @@ TEST_F(a_resolver, says_overload_when_too_many_wait) {
   settings.waiting_max = 3;
   std::atomic<int> overloaded{0};
   for (int i = 0; i < 20; ++i)
-    dns().mx(fmt::format("d{}.example.test", i), [&](mx_answer got) { overloaded += got.status == lookup_status::overload; });
+    dns().mx(fmt::format("d{}.example.test", i),
+             [&](mx_answer got) { overloaded += got.status == lookup_status::overload; });
   EXPECT_GE(overloaded, 20 - 4);
   EXPECT_LE(dns().stats().waiting, 3u);
   made.reset();

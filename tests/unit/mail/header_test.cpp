@@ -78,7 +78,8 @@ TEST(header_block, gives_fields_with_offsets) {
 }
 
 TEST(header_block, ends_before_what_is_no_field) {
-  for (auto* text : {"A: 1\r\nno field\r\nB: 2\r\n\r\n", "A: 1\r\n: no name\r\n\r\n", "A: 1\r\nb c: 2\r\n\r\n", "A: 1\r\n\x80: 2\r\n"}) {
+  for (auto* text : {"A: 1\r\nno field\r\nB: 2\r\n\r\n", "A: 1\r\n: no name\r\n\r\n", "A: 1\r\nb c: 2\r\n\r\n",
+                     "A: 1\r\n\x80: 2\r\n"}) {
     auto block = header_block::parse(std::string_view{text});
     ASSERT_TRUE(block);
     EXPECT_EQ(block->fields().size(), 1U) << text;
@@ -109,7 +110,8 @@ TEST(prepare, adds_trace_date_and_message_id) {
 TEST(prepare, works_without_a_header_or_a_body) {
   EXPECT_EQ(prepared_text(""), trace + added_id + added_date + "\r\n");
   EXPECT_EQ(prepared_text("\r\nbody\r\n"), trace + added_id + added_date + "\r\nbody\r\n");
-  EXPECT_EQ(prepared_text("just text\r\nX: not a field\r\n"), trace + added_id + added_date + "\r\njust text\r\nX: not a field\r\n");
+  EXPECT_EQ(prepared_text("just text\r\nX: not a field\r\n"),
+            trace + added_id + added_date + "\r\njust text\r\nX: not a field\r\n");
   EXPECT_EQ(prepared_text("Date: x\r\nBroken line\r\nBcc: kept, since this is body\r\n\r\n"),
             trace + added_id + "Date: x\r\n\r\nBroken line\r\nBcc: kept, since this is body\r\n\r\n");
 }
@@ -117,8 +119,10 @@ TEST(prepare, works_without_a_header_or_a_body) {
 TEST(prepare, removes_bcc_wherever_it_stands) {
   auto front = trace + added_id + added_date;
   EXPECT_EQ(prepared_text("Bcc: a@b\r\nTo: c@d\r\n\r\nBcc: in body\r\n"), front + "To: c@d\r\n\r\nBcc: in body\r\n");
-  EXPECT_EQ(prepared_text("To: c@d\r\nBCC: a@b,\r\n c@d,\r\n\te@f\r\nCc: g@h\r\n\r\n"), front + "To: c@d\r\nCc: g@h\r\n\r\n");
-  EXPECT_EQ(prepared_text("bcc : a@b\r\nbCc\t: x\r\nTo: c@d\r\nResent-Bcc: x\r\n\r\nb\r\n"), front + "To: c@d\r\n\r\nb\r\n");
+  EXPECT_EQ(prepared_text("To: c@d\r\nBCC: a@b,\r\n c@d,\r\n\te@f\r\nCc: g@h\r\n\r\n"),
+            front + "To: c@d\r\nCc: g@h\r\n\r\n");
+  EXPECT_EQ(prepared_text("bcc : a@b\r\nbCc\t: x\r\nTo: c@d\r\nResent-Bcc: x\r\n\r\nb\r\n"),
+            front + "To: c@d\r\n\r\nb\r\n");
   EXPECT_EQ(prepared_text("To: c@d\r\nBcc: a@b\r\n\r\n"), front + "To: c@d\r\n\r\n");
   EXPECT_EQ(prepared_text("X-Bcc: stays\r\nBccx: stays\r\n\r\n"), front + "X-Bcc: stays\r\nBccx: stays\r\n\r\n");
 }
@@ -154,7 +158,8 @@ TEST(prepare, stops_loops_at_the_limit) {
 
 TEST(prepare, reads_subject_and_from) {
   auto out = prepare_header(in_pieces("Subject: a\r\n  folded\tone \r\nFrom: \"X, Y\" <a@B.example>, c@d.example\r\n"
-                                      "Subject: second\r\nFrom: e@b.example\r\n\r\n", 11),
+                                      "Subject: second\r\nFrom: e@b.example\r\n\r\n",
+                                      11),
                             from_client());
   ASSERT_TRUE(out);
   EXPECT_EQ(out->subject, "a folded one");
@@ -201,7 +206,9 @@ TEST(received, nothing_of_a_peer_gets_out_of_its_place) {
 
 TEST(unfold, cuts_behind_whole_characters_and_cleans) {
   EXPECT_EQ(unfold(" a\r\n b\r\n\t\tc "), "a b c");
-  EXPECT_EQ(unfold("a\x01\x7f" "b\0c"), "a??b");
+  EXPECT_EQ(unfold("a\x01\x7f"
+                   "b\0c"),
+            "a??b");
   EXPECT_EQ(unfold("a\xC3\xBC", 2), "a");
   EXPECT_EQ(unfold("a\xC3\xBC", 3), "a\xC3\xBC");
   EXPECT_EQ(unfold("abcdef", 3), "abc");

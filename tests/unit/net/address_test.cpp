@@ -14,7 +14,8 @@ address ip(std::string_view text) {
 }
 
 TEST(address, text_and_back_is_the_same_value) {
-  for (auto text : {"127.0.0.1:25", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:25", "[::]:2525", "[2001:db8::5]:587"}) {
+  for (auto text :
+       {"127.0.0.1:25", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:25", "[::]:2525", "[2001:db8::5]:587"}) {
     auto made = address::parse(text);
     ASSERT_TRUE(made) << text << ": " << made.error().text();
     EXPECT_EQ(made->text(), text);
@@ -47,14 +48,16 @@ TEST(address, errors_say_what_to_write) {
   EXPECT_EQ(message("127.0.0.1"), std::string{"\"127.0.0.1\" has no port"} + advice);
   EXPECT_EQ(message("::1"), std::string{"\"::1\" has no port"} + advice);
   EXPECT_EQ(message("mail.example.com:25"), std::string{"\"mail.example.com:25\" is not an IP address"} + advice);
-  EXPECT_EQ(message("127.0.0.1:65536"), "\"127.0.0.1:65536\" has no valid port: write one from 0 to 65535 behind the colon");
+  EXPECT_EQ(message("127.0.0.1:65536"),
+            "\"127.0.0.1:65536\" has no valid port: write one from 0 to 65535 behind the colon");
   EXPECT_EQ(message("127.0.0.1:\x1b[2J").find('\x1b'), std::string::npos);
   EXPECT_LT(message(std::string(10'000, 'x')).size(), 300u);
 }
 
 TEST(address, refuses_what_is_not_an_address) {
-  for (auto text : {"", ":", ":25", "127.0.0.1:", "127.1:25", "127.0.0.1:+25", "127.0.0.1:25 ", " 127.0.0.1:25", "[::1", "[::1]25",
-                    "[::1]:", "[127.0.0.1]:25", "[]:25", "fe80::1%eth0", "0127.0.0.1:25", "127.0.0.1:000025", "1:2:3:25"})
+  for (auto text :
+       {"", ":", ":25", "127.0.0.1:", "127.1:25", "127.0.0.1:+25", "127.0.0.1:25 ", " 127.0.0.1:25", "[::1", "[::1]25",
+        "[::1]:", "[127.0.0.1]:25", "[]:25", "fe80::1%eth0", "0127.0.0.1:25", "127.0.0.1:000025", "1:2:3:25"})
     EXPECT_FALSE(address::parse(text)) << text;
 }
 
@@ -75,7 +78,8 @@ TEST(address, knows_special_ranges) {
     EXPECT_TRUE(ip(text).is_loopback()) << text;
   for (auto text : {"128.0.0.1", "::2", "10.0.0.1"})
     EXPECT_FALSE(ip(text).is_loopback()) << text;
-  for (auto text : {"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.1.1", "fd00::1", "fe80::1"})
+  for (auto text :
+       {"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.1.1", "fd00::1", "fe80::1"})
     EXPECT_TRUE(ip(text).is_private()) << text;
   for (auto text : {"172.32.0.1", "192.169.1.1", "100.128.0.1", "8.8.8.8", "2001:db8::1", "fec0::1", "127.0.0.1"})
     EXPECT_FALSE(ip(text).is_private()) << text;
@@ -109,7 +113,8 @@ TEST(network, contains_the_addresses_of_its_range_only) {
 }
 
 TEST(network, errors_say_what_to_write) {
-  EXPECT_EQ(network::parse("10.1.2.3/8").error().message, "\"10.1.2.3/8\" has bits behind its prefix: write \"10.0.0.0/8\"");
+  EXPECT_EQ(network::parse("10.1.2.3/8").error().message,
+            "\"10.1.2.3/8\" has bits behind its prefix: write \"10.0.0.0/8\"");
   EXPECT_EQ(network::parse("10.0.0.0/33").error().message,
             "\"10.0.0.0/33\" has no valid prefix length: write one from 0 to 32 behind the slash");
   for (auto text : {"", "/8", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8/8", "example.com/8", "::/129"})

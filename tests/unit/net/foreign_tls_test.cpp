@@ -52,9 +52,7 @@ private:
   int out_ = -1;
 };
 
-std::string script(std::string_view name) {
-  return fmt::format("/usr/bin/python3 -BIS tests/unit/net/{}", name);
-}
+std::string script(std::string_view name) { return fmt::format("/usr/bin/python3 -BIS tests/unit/net/{}", name); }
 
 class foreign_tls_test : public net_test {
 protected:
@@ -94,8 +92,8 @@ protected:
   }
 
   std::string python_client(recorder& server, std::string_view version, std::string_view mode) {
-    return talk(server, fmt::format("{} {} {} {} {}", script("foreign_client.py"), acceptor_->local().port(), version, mode,
-                                    certificates::get().path("ca.pem")));
+    return talk(server, fmt::format("{} {} {} {} {}", script("foreign_client.py"), acceptor_->local().port(), version,
+                                    mode, certificates::get().path("ca.pem")));
   }
 
   /// The port that the server prints first.
@@ -192,7 +190,8 @@ TEST_F(foreign_tls_test, s_client_verifies_us_over_starttls) {
 TEST_F(foreign_tls_test, we_speak_with_a_python_server_in_both_versions) {
   auto& at = certificates::get();
   for (auto version : {"1.2", "1.3"}) {
-    child server{fmt::format("{} {} {} {} plain", script("foreign_server.py"), version, at.path("relay.pem"), at.path("relay.key"))};
+    child server{fmt::format("{} {} {} {} plain", script("foreign_server.py"), version, at.path("relay.pem"),
+                             at.path("relay.key"))};
     recorder client;
     visit(client, address_of(server), client_context(), "relay.test");
     ASSERT_TRUE(client.tls) << (client.reason ? client.reason->text() : "");
@@ -205,7 +204,8 @@ TEST_F(foreign_tls_test, we_speak_with_a_python_server_in_both_versions) {
 
 TEST_F(foreign_tls_test, what_a_server_sends_in_clear_behind_its_220_is_not_heard) {
   auto& at = certificates::get();
-  child server{fmt::format("{} 1.3 {} {} inject", script("foreign_server.py"), at.path("relay.pem"), at.path("relay.key"))};
+  child server{
+      fmt::format("{} 1.3 {} {} inject", script("foreign_server.py"), at.path("relay.pem"), at.path("relay.key"))};
   recorder client;
   visit(client, address_of(server), client_context(), "relay.test");
   EXPECT_EQ(client.received, "echo hello");
@@ -213,9 +213,10 @@ TEST_F(foreign_tls_test, what_a_server_sends_in_clear_behind_its_220_is_not_hear
 
 TEST_F(foreign_tls_test, a_foreign_server_is_refused_for_its_name_and_its_authority) {
   auto& at = certificates::get();
-  for (auto [certificate, name, why] : {std::tuple{"relay", "other.test", "hostname mismatch"}, {"self", "relay.test", "self-signed certificate"}}) {
-    child server{fmt::format("{} 1.3 {} {} plain", script("foreign_server.py"), at.path(std::string{certificate} + ".pem"),
-                             at.path(std::string{certificate} + ".key"))};
+  for (auto [certificate, name, why] :
+       {std::tuple{"relay", "other.test", "hostname mismatch"}, {"self", "relay.test", "self-signed certificate"}}) {
+    child server{fmt::format("{} 1.3 {} {} plain", script("foreign_server.py"),
+                             at.path(std::string{certificate} + ".pem"), at.path(std::string{certificate} + ".key"))};
     recorder client;
     visit(client, address_of(server), client_context(), name);
     ASSERT_TRUE(client.reason);
@@ -227,7 +228,8 @@ TEST_F(foreign_tls_test, a_foreign_server_is_refused_for_its_name_and_its_author
 TEST_F(foreign_tls_test, resumes_with_a_foreign_server_in_both_versions) {
   auto& at = certificates::get();
   for (auto version : {"1.2", "1.3"}) {
-    child server{fmt::format("{} {} {} {} resume", script("foreign_server.py"), version, at.path("relay.pem"), at.path("relay.key"))};
+    child server{fmt::format("{} {} {} {} resume", script("foreign_server.py"), version, at.path("relay.pem"),
+                             at.path("relay.key"))};
     auto where = address_of(server);
     auto context = client_context();
     for (bool second : {false, true}) {

@@ -407,7 +407,7 @@ void storm(const address& at, unsigned seed, int rounds) {
 class storm_session final : public stream_handler {
 public:
   storm_session(loop& on, std::unique_ptr<connection> fresh, std::atomic<int>& alive, unsigned fate)
-      : alive_{alive}, fate_{fate}, stream_{on.adopt(std::move(fresh), *this)}, idle_{on, [this] { stream_->abort(); }} {
+    : alive_{alive}, fate_{fate}, stream_{on.adopt(std::move(fresh), *this)}, idle_{on, [this] { stream_->abort(); }} {
     ++alive_;
     idle_.start(5s);
     stream_->write("220 ready\r\n");
@@ -462,9 +462,8 @@ TEST_F(loop_test, thousands_of_clients_that_leave_in_every_way_leave_nothing_beh
   EXPECT_TRUE(run_until([&] { return count == clients * rounds; }));
   for (auto& each : threads)
     each.join();
-  EXPECT_TRUE(run_until([&] {
-    return alive == 0 && loop_->counters().streams_open == 0 && other.counters().streams_open == 0;
-  }));
+  EXPECT_TRUE(run_until(
+      [&] { return alive == 0 && loop_->counters().streams_open == 0 && other.counters().streams_open == 0; }));
   other.stop();
   runner.join();
   second->reset();

@@ -83,7 +83,8 @@ certificates make_all() {
   if (::mkdtemp(pattern.data()) == nullptr)
     panic("no temporary folder");
   made.folder = pattern;
-  run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=Test Authority' -keyout " +
+  run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=Test Authority' "
+      "-keyout " +
       made.path("ca.key") + " -out " + made.path("ca.pem") + " 2>/dev/null");
   issue(made, "relay", "DNS:relay.test,DNS:*.pool.test,IP:127.0.0.1", "-days 2");
   issue(made, "client", "DNS:client.test", "-days 2");

@@ -123,7 +123,7 @@ struct certificates {
 
 [[nodiscard]] std::shared_ptr<const tls_context> server_context(std::string_view name = "relay");
 /// Trusts the test's authority.
-[[nodiscard]] std::shared_ptr<const tls_context> client_context(tls_client_options::verify_mode verify =
-                                                                    tls_client_options::verify_mode::name);
+[[nodiscard]] std::shared_ptr<const tls_context>
+client_context(tls_client_options::verify_mode verify = tls_client_options::verify_mode::name);
 
 } // namespace hedwig::net::test

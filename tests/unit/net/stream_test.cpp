@@ -505,7 +505,8 @@ TEST_F(stream_test, a_peer_that_sends_but_does_not_read_is_no_longer_read_from) 
       replies += static_cast<std::size_t>(count);
     }
   }};
-  EXPECT_TRUE(run_until([&] { return commands == sent && server.own->pending_output() == 0; })) << "and goes on once the peer reads";
+  EXPECT_TRUE(run_until([&] { return commands == sent && server.own->pending_output() == 0; }))
+      << "and goes on once the peer reads";
   server.own->close();
   reader.join();
   EXPECT_EQ(replies, 8 * sent);
@@ -664,12 +665,23 @@ TEST_F(stream_test, disconnects_in_every_state_leave_nothing_behind) {
             server->own->write(slice::copy_of(std::string(1 << 20, 'p')));
           loop_->run_once(0ms);
           switch (how) {
-          case fin: ::shutdown(fd, SHUT_WR); break;
-          case rst: reset(fd), fd = -1; break;
-          case own_close: server->own->close(); break;
-          case own_abort: server->own->abort(); break;
-          case own_drop: server->own.reset(); break;
-          default: break;
+          case fin:
+            ::shutdown(fd, SHUT_WR);
+            break;
+          case rst:
+            reset(fd), fd = -1;
+            break;
+          case own_close:
+            server->own->close();
+            break;
+          case own_abort:
+            server->own->abort();
+            break;
+          case own_drop:
+            server->own.reset();
+            break;
+          default:
+            break;
           }
           settle();
           if (fd >= 0)

@@ -15,9 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using verify_mode = tls_client_options::verify_mode;
 
-wall_time today() {
-  return hedwig::clock::system().wall();
-}
+wall_time today() { return hedwig::clock::system().wall(); }
 
 result<std::shared_ptr<const tls_context>> make_server(std::string_view certificate, std::string_view key) {
   auto& at = certificates::get();
@@ -47,7 +45,8 @@ TEST(tls_context, errors_name_the_file_and_what_is_wrong_with_it) {
   auto& at = certificates::get();
   auto missing = make_server("nowhere.pem", "relay.key");
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().text(), at.path("nowhere.pem") + ": cannot read the certificate: No such file or directory");
+  EXPECT_EQ(missing.error().text(),
+            at.path("nowhere.pem") + ": cannot read the certificate: No such file or directory");
   auto no_key = make_server("relay.pem", "nowhere.key");
   ASSERT_FALSE(no_key);
   EXPECT_EQ(no_key.error().text(), at.path("nowhere.key") + ": cannot read the key: No such file or directory");
@@ -57,7 +56,8 @@ TEST(tls_context, errors_name_the_file_and_what_is_wrong_with_it) {
   auto other_key = make_server("relay.pem", "client.key");
   ASSERT_FALSE(other_key);
   EXPECT_EQ(other_key.error().where, at.path("client.key"));
-  EXPECT_NE(other_key.error().message.find("does not belong to the certificate in " + at.path("relay.pem")), std::string::npos);
+  EXPECT_NE(other_key.error().message.find("does not belong to the certificate in " + at.path("relay.pem")),
+            std::string::npos);
   auto other_kind = make_server("relay.pem", "self.key");
   ASSERT_FALSE(other_kind);
   EXPECT_NE(other_kind.error().message.find("does not belong"), std::string::npos) << other_kind.error().text();
@@ -138,7 +138,8 @@ TEST_F(tls_test, carries_megabytes_both_ways_at_once_with_bounded_memory) {
   client.own->write(body);
   server.own->write(body);
   server.own->write(".");
-  ASSERT_TRUE(run_until([&] { return server.received.size() == expected.size() && client.received.size() == expected.size() + 1; }));
+  ASSERT_TRUE(run_until(
+      [&] { return server.received.size() == expected.size() && client.received.size() == expected.size() + 1; }));
   EXPECT_TRUE(server.received == expected);
   EXPECT_TRUE(client.received == expected + ".");
   EXPECT_GE(client.drained, 1);
@@ -178,8 +179,9 @@ TEST_F(tls_test, verification_without_a_name_is_refused) {
 }
 
 TEST_F(tls_test, opportunistic_encrypts_with_anyone_and_says_why_it_is_not_verified) {
-  for (auto [certificate, name, why] :
-       {std::tuple{"self", "relay.test", "self-signed certificate"}, {"relay", "other.test", "hostname mismatch"}, {"relay", "", "no name to verify"}}) {
+  for (auto [certificate, name, why] : {std::tuple{"self", "relay.test", "self-signed certificate"},
+                                        {"relay", "other.test", "hostname mismatch"},
+                                        {"relay", "", "no name to verify"}}) {
     recorder client, server;
     secure(client, server, client_context(verify_mode::none), server_context(certificate), name);
     ASSERT_TRUE(client.tls) << certificate;
@@ -198,7 +200,8 @@ TEST_F(tls_test, verifies_wildcards_addresses_and_names_with_a_trailing_dot) {
     recorder client, server;
     secure(client, server, client_context(), server_context(), name);
     ASSERT_TRUE(client.tls) << name << ": " << client.reason->text();
-    EXPECT_EQ(server.tls->server_name, std::string_view{name} == "127.0.0.1" ? "" : client.tls->server_name) << "no SNI for addresses";
+    EXPECT_EQ(server.tls->server_name, std::string_view{name} == "127.0.0.1" ? "" : client.tls->server_name)
+        << "no SNI for addresses";
     hang_up(client, server);
   }
   recorder client, server;

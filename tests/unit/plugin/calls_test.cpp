@@ -187,10 +187,15 @@ TEST(host, runs_nothing_once_it_was_stopped) {
 
 TEST(crash_reports, name_the_plugin_and_the_call) {
   static call_site seen;
-  static const hedwig_auth table{sizeof table, 0, [](void* self, hedwig_op* op, const hedwig_auth_request*) {
+  static const hedwig_auth table{sizeof table,
+                                 0,
+                                 [](void* self, hedwig_op* op, const hedwig_auth_request*) {
                                    seen = current_call();
                                    static_cast<puppet*>(self)->finish(op, HEDWIG_E_DENIED);
-                                 }, nullptr, nullptr, nullptr};
+                                 },
+                                 nullptr,
+                                 nullptr,
+                                 nullptr};
   auto provider = puppet_provider(HEDWIG_AUTH, &table);
   bench b{provider};
   (*auth_provider::make(b.owner))->verify_password(asking("ada"), b.reply(1));
@@ -277,23 +282,22 @@ TEST(storage_client, gives_a_blocking_store_one_group_at_a_time) {
   static std::atomic<int> inside{0};
   static std::atomic<int> most{0};
   static std::atomic<std::size_t> largest{0};
-  static const hedwig_storage table{
-      sizeof table, 0,
-      [](void*) -> const hedwig_storage_limits* {
-        static const hedwig_storage_limits limits{sizeof limits, 0, 10'000, 1000, 0, 0};
-        return &limits;
-      },
-      [](void* self, const hedwig_storage_request* const* requests, size_t count) {
-        most = std::max(most.load(), ++inside);
-        largest = std::max(largest.load(), count);
-        std::vector<hedwig_completion> done;
-        for (size_t i = 0; i < count; ++i)
-          done.push_back({requests[i]->op, HEDWIG_OK, 0, nullptr, nullptr});
-        --inside;
-        auto* host = static_cast<puppet*>(self)->host;
-        host->complete(host, done.data(), done.size());
-      },
-      nullptr};
+  static const hedwig_storage table{sizeof table, 0,
+                                    [](void*) -> const hedwig_storage_limits* {
+                                      static const hedwig_storage_limits limits{sizeof limits, 0, 10'000, 1000, 0, 0};
+                                      return &limits;
+                                    },
+                                    [](void* self, const hedwig_storage_request* const* requests, size_t count) {
+                                      most = std::max(most.load(), ++inside);
+                                      largest = std::max(largest.load(), count);
+                                      std::vector<hedwig_completion> done;
+                                      for (size_t i = 0; i < count; ++i)
+                                        done.push_back({requests[i]->op, HEDWIG_OK, 0, nullptr, nullptr});
+                                      --inside;
+                                      auto* host = static_cast<puppet*>(self)->host;
+                                      host->complete(host, done.data(), done.size());
+                                    },
+                                    nullptr};
   auto provider = puppet_provider(HEDWIG_STORAGE, &table, HEDWIG_PROVIDER_BLOCKING);
   bench b{provider, {}, true};
   auto client = *storage_client::make(b.owner);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <hedwig/plugin.hpp>
 #include <hedwig/filter.h>
+#include <hedwig/plugin.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,12 +37,13 @@ TEST(verdicts, get_the_usual_reply_when_the_filter_gives_none) {
 
 TEST(verdicts, are_failures_when_malformed) {
   std::string long_text(2000, 'x');
-  for (auto& v : {raw(7), raw(-1), raw(HEDWIG_REJECT, 450), raw(HEDWIG_TEMPFAIL, 550), raw(HEDWIG_REJECT, 99),
-                  raw(HEDWIG_REJECT, 599), raw(HEDWIG_CONTINUE, 250), raw(HEDWIG_REJECT, 550, "4.7.1"),
-                  raw(HEDWIG_REJECT, 550, "5.7"), raw(HEDWIG_REJECT, 550, "5.7.1x"), raw(HEDWIG_REJECT, 550, "5.7000.1"),
-                  raw(HEDWIG_REJECT, 0, "", "two\r\n250 lines"), raw(HEDWIG_REJECT, 0, "", "\xff"),
-                  raw(HEDWIG_REJECT, 0, "", "\xed\xa0\x80"), raw(HEDWIG_REJECT, 0, "", "\xc0\xaf"),
-                  raw(HEDWIG_QUARANTINE, 0, "", "\x1b[2J"), raw(HEDWIG_REJECT, 0, "", long_text)}) {
+  for (auto& v :
+       {raw(7), raw(-1), raw(HEDWIG_REJECT, 450), raw(HEDWIG_TEMPFAIL, 550), raw(HEDWIG_REJECT, 99),
+        raw(HEDWIG_REJECT, 599), raw(HEDWIG_CONTINUE, 250), raw(HEDWIG_REJECT, 550, "4.7.1"),
+        raw(HEDWIG_REJECT, 550, "5.7"), raw(HEDWIG_REJECT, 550, "5.7.1x"), raw(HEDWIG_REJECT, 550, "5.7000.1"),
+        raw(HEDWIG_REJECT, 0, "", "two\r\n250 lines"), raw(HEDWIG_REJECT, 0, "", "\xff"),
+        raw(HEDWIG_REJECT, 0, "", "\xed\xa0\x80"), raw(HEDWIG_REJECT, 0, "", "\xc0\xaf"),
+        raw(HEDWIG_QUARANTINE, 0, "", "\x1b[2J"), raw(HEDWIG_REJECT, 0, "", long_text)}) {
     auto checked = check_verdict(&v, hook::end);
     ASSERT_FALSE(checked) << v.action << " " << v.reply_code;
     EXPECT_EQ(checked.error().status, HEDWIG_E_INVALID);
@@ -87,18 +88,21 @@ struct scripted {
     auto v = raw(HEDWIG_REJECT, 0, "", "no");
     static_cast<puppet*>(self)->finish(op, HEDWIG_OK, &v);
   }
-  static void later(void* self, hedwig_op* op, const hedwig_filter_address*) { static_cast<puppet*>(self)->ops.push_back(op); }
+  static void later(void* self, hedwig_op* op, const hedwig_filter_address*) {
+    static_cast<puppet*>(self)->ops.push_back(op);
+  }
   static void reset(void*) { ++resets; }
 };
 
-const hedwig_filter filter_table{sizeof filter_table, 0,       scripted::open, scripted::close, nullptr,         scripted::at_once,
-                                 nullptr,             scripted::later, nullptr, nullptr,         nullptr,         nullptr,
-                                 scripted::reset,     nullptr};
+const hedwig_filter filter_table{
+    sizeof filter_table, 0,       scripted::open, scripted::close, nullptr, scripted::at_once, nullptr,
+    scripted::later,     nullptr, nullptr,        nullptr,         nullptr, scripted::reset,   nullptr};
 const auto filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table);
 const auto blocking_filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table, HEDWIG_PROVIDER_BLOCKING);
 
 struct filter_bench : bench {
-  explicit filter_bench(const hedwig_provider& which = filter_puppet) : bench{which}, provider{*filter_provider::make(owner)} {
+  explicit filter_bench(const hedwig_provider& which = filter_puppet)
+    : bench{which}, provider{*filter_provider::make(owner)} {
     scripted::opened = scripted::closed = scripted::resets = 0;
     scripted::open_status = HEDWIG_OK;
     session = provider->open({});
@@ -179,7 +183,12 @@ TEST(worker_pool, bounds_its_threads_and_its_queue) {
   worker_pool pool{2, 3, "test"};
   int accepted = 0;
   for (int i = 0; i < 20; ++i)
-    accepted += pool.submit([&] { release.wait(); ++ran; }) ? 1 : 0;
+    accepted += pool.submit([&] {
+      release.wait();
+      ++ran;
+    })
+                    ? 1
+                    : 0;
   EXPECT_GE(accepted, 5 - 2); // three wait; the two threads may not have come to theirs yet
   EXPECT_LE(accepted, 2 * 2 + 3);
   EXPECT_LE(pool.threads(), 2U);

@@ -32,7 +32,8 @@ constexpr auto nested_name = key(HEDWIG_CONFIG_STRING, "name", "Its name.", HEDW
 constexpr const hedwig_config_key* nested_keys[] = {&nested_name};
 constexpr hedwig_config_schema nested_schema{sizeof nested_schema, 1, nested_keys};
 constexpr auto tables = key(HEDWIG_CONFIG_TABLES, "server", "Servers.", 0, nullptr, &nested_schema);
-constexpr const hedwig_config_key* keys[] = {&host_key, &port, &timeout, &cache, &mode, &secret, &path, &names, &old, &tables};
+constexpr const hedwig_config_key* keys[] = {&host_key, &port, &timeout, &cache, &mode,
+                                             &secret,   &path, &names,   &old,   &tables};
 constexpr hedwig_config_schema schema{sizeof schema, std::size(keys), keys};
 
 /// TOML to the form in which the program hands tables over.
@@ -55,7 +56,8 @@ node node_of(const toml::node& from) {
       out.items.push_back(node_of(item));
   } else if (const auto* table = from.as_table()) {
     for (auto& [name, value] : *table)
-      out.members.push_back({std::string{name.str()}, name.source().begin.line, name.source().begin.column, node_of(value)});
+      out.members.push_back(
+          {std::string{name.str()}, name.source().begin.line, name.source().begin.column, node_of(value)});
   } else {
     out.type = node::kind::other;
   }
@@ -108,7 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
                       wrong{"secret = {env = \"HEDWIG_TEST_UNSET\"}", "\"HEDWIG_TEST_UNSET\" is not set"},
                       wrong{"secret = {file = \"/nowhere\"}", "is no readable file"},
                       wrong{"secret = {fiel = \"x\"}", "stands where a text"},
-                      wrong{"[[server]]\nnaem = \"x\"\nname = \"y\"", "h.toml:3:1: auth.ldap.server: unknown key \"naem\""},
+                      wrong{"[[server]]\nnaem = \"x\"\nname = \"y\"",
+                            "h.toml:3:1: auth.ldap.server: unknown key \"naem\""},
                       wrong{"[[server]]", "auth.ldap.server: name is missing: Its name."},
                       wrong{"[server]\nname = \"x\"", "write [[auth.ldap.server]]"}));
 
@@ -177,7 +180,8 @@ TEST(builtin, turns_old_settings_into_provider_tables) {
   std::vector<config::auth_user> users{{"ada", config::secret{"x"}}};
   auto table = static_auth_table(users);
   EXPECT_EQ(table.find("user")->items.at(0).find("username")->text, "ada");
-  std::vector<config::domain_rule> rules{{config::filter_type::to_domain_filter, {"a.test"}, config::filter_action::deny}};
+  std::vector<config::domain_rule> rules{
+      {config::filter_type::to_domain_filter, {"a.test"}, config::filter_action::deny}};
   auto filter = domain_filter_table(rules);
   EXPECT_EQ(filter.find("rule")->items.at(0).find("type")->text, "to_domain_filter");
   EXPECT_EQ(filter.find("rule")->items.at(0).find("action")->text, "deny");

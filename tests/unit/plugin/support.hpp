@@ -122,7 +122,8 @@ struct bench {
     options.log = log;
     options.threads = threads;
     services = std::make_shared<host>(std::move(options));
-    owner = *instance::create(services, {nullptr, &provider, {}}, std::move(settings), std::make_shared<hedwig_config>());
+    owner =
+        *instance::create(services, {nullptr, &provider, {}}, std::move(settings), std::make_shared<hedwig_config>());
     started = owner->start_and_wait(std::chrono::seconds{5}).has_value();
   }
   ~bench() {

@@ -18,12 +18,19 @@ stored sample() {
   all.message.id = id;
   auto& envelope = all.message.envelope;
   envelope.reverse_path = "bounce+ann=example.com@sender.test";
-  envelope.recipients = {{"Ann@Example.com", "rfc822;ann@example.com", notify_failure | notify_delay}, {"\"b b\"@[192.0.2.1]", "", 0}};
+  envelope.recipients = {{"Ann@Example.com", "rfc822;ann@example.com", notify_failure | notify_delay},
+                         {"\"b b\"@[192.0.2.1]", "", 0}};
   envelope.body = body_type::eight_bit_mime;
   envelope.smtputf8 = true;
   envelope.return_headers_only = true;
   envelope.envelope_id = "QQ314159";
-  all.message.received = {wall_time{1'795'000'000'123'456'789ns}, "2001:db8::1", 54321, "client\r\nX: y", "127.0.0.1:2525", "ann", "ESMTPSA"};
+  all.message.received = {wall_time{1'795'000'000'123'456'789ns},
+                          "2001:db8::1",
+                          54321,
+                          "client\r\nX: y",
+                          "127.0.0.1:2525",
+                          "ann",
+                          "ESMTPSA"};
   all.message.from_domains = {"sender.test", "other.test"};
   all.message.subject = "Gr\xc3\xbc\xc3\x9f";
   all.message.size = 26'214'400;
@@ -32,7 +39,16 @@ stored sample() {
   all.record.held = true;
   all.record.last_error = "451 4.3.0 later";
   auto& first = all.record.recipients[0];
-  first = {recipient_status::delivered, 2, 1, {250, "2.0.0", "queued"}, "mx.test[192.0.2.9]:25", wall_time{5s}, wall_time{-1s}, true, true, false};
+  first = {recipient_status::delivered,
+           2,
+           1,
+           {250, "2.0.0", "queued"},
+           "mx.test[192.0.2.9]:25",
+           wall_time{5s},
+           wall_time{-1s},
+           true,
+           true,
+           false};
   return all;
 }
 
@@ -187,7 +203,7 @@ TEST(metadata, more_recipients_than_allowed_are_refused_at_the_limit) {
   EXPECT_EQ(decode_metadata(bytes, id).error().status, HEDWIG_E_CORRUPT);
 }
 
-// ---- Hedwig 0.10 -----------------------------------------------------------
+// ---- Hedwig 0.10
 
 TEST(metadata_v0_10, the_first_line_of_a_message_file_becomes_envelope_and_record) {
   auto read = decode_metadata(R"(HEDWIG1 {"message_id":"01ARYZ6S41TSV4RRFFQ69G5FAV","from":"<ann@example.com>",)"
@@ -211,9 +227,13 @@ TEST(metadata_v0_10, without_a_time_takes_the_one_in_the_ulid) {
 
 TEST(metadata_v0_10, the_deferral_beside_it_gives_attempts_and_due_time) {
   std::string line = R"(HEDWIG1 {"from":"a@b.test","to":["c@d.test"],"queued_at":1714979289})";
-  for (auto next : {R"("2024-05-06T08:08:09Z")", "1714982889", "1714982889000", R"({"secs_since_epoch":1714982889,"nanos_since_epoch":0})"}) {
-    auto read = decode_metadata(line + "\n" + fmt::format(R"({{"attempts":2,"last_attempt":"2024-05-06T07:08:09Z",)"
-                                                          R"("next_attempt":{},"msg_id":"x","last_error":"451 no"}})", next), id);
+  for (auto next : {R"("2024-05-06T08:08:09Z")", "1714982889", "1714982889000",
+                    R"({"secs_since_epoch":1714982889,"nanos_since_epoch":0})"}) {
+    auto read = decode_metadata(line + "\n" +
+                                    fmt::format(R"({{"attempts":2,"last_attempt":"2024-05-06T07:08:09Z",)"
+                                                R"("next_attempt":{},"msg_id":"x","last_error":"451 no"}})",
+                                                next),
+                                id);
     ASSERT_TRUE(read) << read.error().text();
     EXPECT_EQ(read->record.attempts, 2u);
     EXPECT_EQ(read->record.recipients[0].attempts, 2u);
@@ -224,9 +244,10 @@ TEST(metadata_v0_10, the_deferral_beside_it_gives_attempts_and_due_time) {
 }
 
 TEST(metadata_v0_10, what_it_cannot_be_is_refused_with_a_reason) {
-  for (auto bad : {"HEDWIG1 ", "HEDWIG1 []", "HEDWIG1 {}", R"({"from":"a","to":[]})", R"({"from":"a","to":"b"})",
-                   R"({"from":["a"],"to":["b"]})", R"({"from":"a\r\nDATA","to":["b"]})", R"({"from":"a","to":["b\u0000"]})",
-                   R"({"from":"a","to":[{"x":1}],)", R"({"from":"a","to":["b"]} trailing)"}) {
+  for (auto bad :
+       {"HEDWIG1 ", "HEDWIG1 []", "HEDWIG1 {}", R"({"from":"a","to":[]})", R"({"from":"a","to":"b"})",
+        R"({"from":["a"],"to":["b"]})", R"({"from":"a\r\nDATA","to":["b"]})", R"({"from":"a","to":["b\u0000"]})",
+        R"({"from":"a","to":[{"x":1}],)", R"({"from":"a","to":["b"]} trailing)"}) {
     auto read = decode_metadata(bad, id);
     ASSERT_FALSE(read) << bad;
     EXPECT_EQ(read.error().status, HEDWIG_E_CORRUPT);
@@ -235,7 +256,8 @@ TEST(metadata_v0_10, what_it_cannot_be_is_refused_with_a_reason) {
 }
 
 TEST(metadata_v0_10, a_time_outside_of_the_clock_counts_as_none) {
-  for (auto time : {R"("0019-05-06T07:08:09Z")", R"("9999-05-06T07:08:09Z")", "1e300", "-1e300", R"({"secs_since_epoch":1e30})"}) {
+  for (auto time :
+       {R"("0019-05-06T07:08:09Z")", R"("9999-05-06T07:08:09Z")", "1e300", "-1e300", R"({"secs_since_epoch":1e30})"}) {
     auto read = decode_metadata(fmt::format(R"(HEDWIG1 {{"from":"a","to":["b"],"queued_at":{}}})", time), id);
     ASSERT_TRUE(read) << time;
     EXPECT_EQ(read->record.first_queued, wall_time{1'469'918'176'385ms}) << time;
@@ -247,8 +269,11 @@ TEST(metadata_v0_10, deep_nesting_is_refused) {
 }
 
 TEST(metadata_v0_10, mutations_are_read_or_refused) {
-  const std::string good = R"(HEDWIG1 {"message_id":"01ARYZ6S41TSV4RRFFQ69G5FAV","from":"ann@example.com","to":["b@c.d"],)"
-                           R"("queued_at":"2024-05-06T07:08:09Z"})" "\n" R"({"attempts":2,"next_attempt":1714982889})";
+  const std::string good =
+      R"(HEDWIG1 {"message_id":"01ARYZ6S41TSV4RRFFQ69G5FAV","from":"ann@example.com","to":["b@c.d"],)"
+      R"("queued_at":"2024-05-06T07:08:09Z"})"
+      "\n"
+      R"({"attempts":2,"next_attempt":1714982889})";
   std::mt19937 random{13};
   for (int i = 0; i < 10'000; ++i) {
     auto bytes = good;

@@ -9,7 +9,9 @@
 namespace hedwig::queue {
 namespace {
 
-route to(std::vector<std::string> domains, std::string host) { return {std::move(domains), {{std::move(host), 25}}, {}}; }
+route to(std::vector<std::string> domains, std::string host) {
+  return {std::move(domains), {{std::move(host), 25}}, {}};
+}
 
 std::string found(const route_table& table, std::string_view domain) {
   auto& match = table.find(domain);
@@ -23,8 +25,8 @@ TEST(route_table, without_routes_sends_everything_by_mx) {
 }
 
 TEST(route_table, the_first_match_wins_and_not_the_closest) {
-  auto table = route_table::make({to({"*.example.com"}, "a"), to({"mail.example.com", "example.com"}, "b"), to({"*"}, "c"),
-                                  to({"later.test"}, "d")});
+  auto table = route_table::make({to({"*.example.com"}, "a"), to({"mail.example.com", "example.com"}, "b"),
+                                  to({"*"}, "c"), to({"later.test"}, "d")});
   ASSERT_TRUE(table);
   EXPECT_EQ(found(*table, "mail.example.com"), "a");
   EXPECT_EQ(found(*table, "example.com"), "b");
@@ -83,9 +85,12 @@ TEST(next_hop, is_read_in_every_form) {
     const char* host;
     int port;
   };
-  for (auto& [text, host, port] : {example{"Relay.Example.com", "relay.example.com", 25}, {"h:2525", "h", 2525},
-                                   {"192.0.2.1:26", "192.0.2.1", 26}, {"[2001:DB8::1]:27", "2001:db8::1", 27},
-                                   {"[::1]", "::1", 25}, {"2001:db8::1", "2001:db8::1", 25}}) {
+  for (auto& [text, host, port] : {example{"Relay.Example.com", "relay.example.com", 25},
+                                   {"h:2525", "h", 2525},
+                                   {"192.0.2.1:26", "192.0.2.1", 26},
+                                   {"[2001:DB8::1]:27", "2001:db8::1", 27},
+                                   {"[::1]", "::1", 25},
+                                   {"2001:db8::1", "2001:db8::1", 25}}) {
     auto hop = parse_next_hop(text);
     ASSERT_TRUE(hop) << text;
     EXPECT_EQ(hop->host, host);
@@ -95,7 +100,8 @@ TEST(next_hop, is_read_in_every_form) {
 }
 
 TEST(next_hop, says_what_is_wrong) {
-  for (auto bad : {"", ":25", "h:", "h:0", "h:65536", "h:25x", "[::1", "[::1]25", "[x]:25", "a b", "h:-1", "[]:25", "*"})
+  for (auto bad :
+       {"", ":25", "h:", "h:0", "h:65536", "h:25x", "[::1", "[::1]25", "[x]:25", "a b", "h:-1", "[]:25", "*"})
     EXPECT_FALSE(parse_next_hop(bad)) << bad;
   EXPECT_NE(parse_next_hop("h:99999").error().message.find("99999"), std::string::npos);
 }

@@ -89,7 +89,8 @@ TEST(base64, there_and_back) {
 }
 
 TEST(base64, is_strict) {
-  for (auto* text : {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9v", "Zm9v\n", "====", "=", "A===", "Zm-v", "\xC3\xBC++"})
+  for (auto* text :
+       {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9v", "Zm9v\n", "====", "=", "A===", "Zm-v", "\xC3\xBC++"})
     EXPECT_FALSE(decode_base64(text)) << text;
 }
 

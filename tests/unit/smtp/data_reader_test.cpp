@@ -59,7 +59,8 @@ outcome by_definition(std::string_view bytes, const data_limits& limits) {
       continue;
     }
     if (text[i] == '.' && at_start) {
-      auto bare = i + 1 < text.size() && (text[i + 1] == '\n' || (text[i + 1] == '\r' && text.compare(i + 1, 2, "\r\n") != 0));
+      auto bare =
+          i + 1 < text.size() && (text[i + 1] == '\n' || (text[i + 1] == '\r' && text.compare(i + 1, 2, "\r\n") != 0));
       at_start = false;
       if (bare)
         out.body += '.';

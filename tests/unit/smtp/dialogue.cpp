@@ -21,11 +21,21 @@ std::string unescape(std::string_view text, int number) {
       continue;
     }
     switch (char c = i + 1 < text.size() ? text[++i] : '\\') {
-    case 'r': out += '\r'; break;
-    case 'n': out += '\n'; break;
-    case 't': out += '\t'; break;
-    case '0': out += '\0'; break;
-    case '#': out += std::to_string(number); break;
+    case 'r':
+      out += '\r';
+      break;
+    case 'n':
+      out += '\n';
+      break;
+    case 't':
+      out += '\t';
+      break;
+    case '0':
+      out += '\0';
+      break;
+    case '#':
+      out += std::to_string(number);
+      break;
     case 'x':
       out += static_cast<char>(std::stoi(std::string{text.substr(i + 1, 2)}, nullptr, 16));
       i += 2;
@@ -39,7 +49,8 @@ std::string unescape(std::string_view text, int number) {
       i = end;
       break;
     }
-    default: out += c;
+    default:
+      out += c;
     }
   }
   return out;
@@ -72,8 +83,12 @@ void set(dialogue& out, std::string_view rest) {
   const std::map<std::string, std::function<void()>> keys{
       {"starttls", [&] { s.starttls = true; }},
       {"require-tls", [&] { s.require_tls = s.starttls = true; }},
-      {"implicit-tls", [&] { out.facts.tls = tls_facts{"TLSv1.3", "TLS_AES_256_GCM_SHA384", {}}; }},
-      {"auth", [&] {
+      {"implicit-tls",
+       [&] {
+         out.facts.tls = tls_facts{"TLSv1.3", "TLS_AES_256_GCM_SHA384", {}};
+       }},
+      {"auth",
+       [&] {
          while (!rest.empty())
            s.mechanisms.push_back(word(rest));
        }},
@@ -161,11 +176,12 @@ std::string visible(std::string_view bytes) {
 class player {
 public:
   player(const dialogue& what, const cutter& cut)
-      : dialogue_{what}, cut_{cut}, session_{std::make_shared<server_settings>(what.settings), what.facts} {}
+    : dialogue_{what}, cut_{cut}, session_{std::make_shared<server_settings>(what.settings), what.facts} {}
 
   std::string run() {
     session_.start();
-    early_ = !dialogue_.steps.empty() && dialogue_.steps[0].what == step::kind::owner && dialogue_.steps[0].text == "early";
+    early_ =
+        !dialogue_.steps.empty() && dialogue_.steps[0].what == step::kind::owner && dialogue_.steps[0].text == "early";
     answer();
     for (auto& next : dialogue_.steps)
       if (auto problem = one(next); !problem.empty())
@@ -198,13 +214,20 @@ private:
       send();
     }
     switch (next.what) {
-    case step::kind::server: return expect(next.text);
-    case step::kind::message: return message(next.text);
-    case step::kind::body: return body(next.text);
-    case step::kind::tls: return tls();
-    case step::kind::end: return end(next.text);
-    case step::kind::owner: return owner(next.text);
-    case step::kind::client: break;
+    case step::kind::server:
+      return expect(next.text);
+    case step::kind::message:
+      return message(next.text);
+    case step::kind::body:
+      return body(next.text);
+    case step::kind::tls:
+      return tls();
+    case step::kind::end:
+      return end(next.text);
+    case step::kind::owner:
+      return owner(next.text);
+    case step::kind::client:
+      break;
     }
     return {};
   }
@@ -360,7 +383,8 @@ private:
     else if (what == "stage")
       staged_ += session_.take_body().flatten();
     else if (what == "state")
-      return to_string_view(session_.state()) == rest ? "" : fmt::format("state is {}", to_string_view(session_.state()));
+      return to_string_view(session_.state()) == rest ? ""
+                                                      : fmt::format("state is {}", to_string_view(session_.state()));
     else
       return "unknown: OWNER " + std::string{what};
     output_ += session_.take_output();

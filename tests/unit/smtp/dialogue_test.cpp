@@ -44,7 +44,8 @@ TEST_P(dialogue_file, goes_the_same_cut_in_two_anywhere) {
     piece = next.what == step::kind::client ? piece + next.text.size() : 0;
     longest = std::max(longest, piece);
   }
-  auto stride = longest / std::clamp<std::size_t>(20'000'000 / (longest + 1), 50, 1500) + 1; // all, unless it is a big one
+  auto stride =
+      longest / std::clamp<std::size_t>(20'000'000 / (longest + 1), 50, 1500) + 1; // all, unless it is a big one
   for (std::size_t first = 1; first < longest; first += stride) {
     bool begun = false;
     auto cut = [&](std::size_t left) {
@@ -64,8 +65,7 @@ TEST_P(dialogue_file, goes_the_same_in_random_pieces) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(all, dialogue_file, testing::ValuesIn(names()),
-                         [](const auto& named) { return named.param; });
+INSTANTIATE_TEST_SUITE_P(all, dialogue_file, testing::ValuesIn(names()), [](const auto& named) { return named.param; });
 
 TEST(dialogue_player, sees_a_wrong_reply_a_wrong_body_and_a_wrong_end) {
   auto whole = [](std::size_t left) { return left; };

@@ -98,13 +98,13 @@ TEST(log_escape, keeps_utf_8_and_replaces_what_is_none) {
   };
   EXPECT_EQ(escaped("grüße 猫 😀"), "grüße 猫 😀");
   EXPECT_EQ(escaped("\xff"), "\\ufffd");
-  EXPECT_EQ(escaped("a\xc3"), "a\\ufffd");                         // cut short
-  EXPECT_EQ(escaped("\xc0\xaf"), "\\ufffd\\ufffd");                // overlong '/'
-  EXPECT_EQ(escaped("\xed\xa0\x80"), "\\ufffd\\ufffd\\ufffd");     // surrogate
+  EXPECT_EQ(escaped("a\xc3"), "a\\ufffd");                                // cut short
+  EXPECT_EQ(escaped("\xc0\xaf"), "\\ufffd\\ufffd");                       // overlong '/'
+  EXPECT_EQ(escaped("\xed\xa0\x80"), "\\ufffd\\ufffd\\ufffd");            // surrogate
   EXPECT_EQ(escaped("\xf4\x90\x80\x80"), "\\ufffd\\ufffd\\ufffd\\ufffd"); // above U+10FFFF
-  EXPECT_EQ(escaped("\xc2\x85"), "\\u0085");                       // C1: next line
-  EXPECT_EQ(escaped("\xe2\x80\xa8"), "\\u2028");                   // line separator
-  EXPECT_EQ(escaped("\xe2\x80\xae"), "\\u202e");                   // right-to-left override
+  EXPECT_EQ(escaped("\xc2\x85"), "\\u0085");                              // C1: next line
+  EXPECT_EQ(escaped("\xe2\x80\xa8"), "\\u2028");                          // line separator
+  EXPECT_EQ(escaped("\xe2\x80\xae"), "\\u202e");                          // right-to-left override
   EXPECT_EQ(escaped(std::string_view{"\0", 1}), "\\u0000");
 }
 
@@ -134,8 +134,7 @@ TEST(log_level_filter, names_what_is_wrong_and_what_is_known) {
   EXPECT_EQ(telemetry::parse_level_filter("warn, session = debug")->text(), "warn,session=debug");
   const auto no_level = telemetry::parse_level_filter("loud");
   ASSERT_FALSE(no_level);
-  EXPECT_EQ(no_level.error().message,
-            "unknown log level \"loud\": write one of trace, debug, info, warn, error, off");
+  EXPECT_EQ(no_level.error().message, "unknown log level \"loud\": write one of trace, debug, info, warn, error, off");
   const auto no_part = telemetry::parse_level_filter("info,sessions=debug");
   ASSERT_FALSE(no_part);
   EXPECT_THAT(no_part.error().message, testing::StartsWith("unknown log component \"sessions\": write one of main,"));
@@ -170,20 +169,25 @@ TEST_F(log_test, the_delivery_event_has_the_fields_of_hedwig_0_10_all_strings) {
   const auto line = json(0);
   EXPECT_EQ(line->getValue<std::string>("message"), "email delivery");
   EXPECT_EQ(line->getValue<std::string>("level"), "info");
-  const std::pair<const char*, const char*> wanted[] = {
-      {"job_id", "01JABC"},          {"from_email", "a@example.com"},
-      {"recipient", "b@example.org"}, {"subject", "hello"},
-      {"status", "delivered"},       {"smtp_response", "250 2.0.0 ok\nqueued"},
-      {"dest_ip", "mx.example.org"}, {"queued_at", "2026-01-02T03:03:20.000Z"},
-      {"delay_ms", "45007"},         {"logged_at", "2026-01-02T03:04:05.007Z"},
-      {"attempt", "2"}};
+  const std::pair<const char*, const char*> wanted[] = {{"job_id", "01JABC"},
+                                                        {"from_email", "a@example.com"},
+                                                        {"recipient", "b@example.org"},
+                                                        {"subject", "hello"},
+                                                        {"status", "delivered"},
+                                                        {"smtp_response", "250 2.0.0 ok\nqueued"},
+                                                        {"dest_ip", "mx.example.org"},
+                                                        {"queued_at", "2026-01-02T03:03:20.000Z"},
+                                                        {"delay_ms", "45007"},
+                                                        {"logged_at", "2026-01-02T03:04:05.007Z"},
+                                                        {"attempt", "2"}};
   for (const auto& [key, value] : wanted) {
     ASSERT_TRUE(line->get(key).isString()) << key;
     EXPECT_EQ(line->getValue<std::string>(key), value);
   }
   start(telemetry::log_format::text);
   telemetry::log_delivery(event);
-  EXPECT_THAT(lines().back(), HasSubstr("email delivery [delivery.outcome] job_id=\"01JABC\" from_email=\"a@example.com\""));
+  EXPECT_THAT(lines().back(),
+              HasSubstr("email delivery [delivery.outcome] job_id=\"01JABC\" from_email=\"a@example.com\""));
   EXPECT_THAT(lines().back(), HasSubstr("delay_ms=\"45007\" attempt=\"2\"\n"));
 }
 

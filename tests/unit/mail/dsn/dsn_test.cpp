@@ -52,7 +52,8 @@ std::string judged(const dsn_message& m) {
   EXPECT_GE(fd, 0);
   EXPECT_EQ(::write(fd, m.text.data(), m.text.size()), static_cast<ssize_t>(m.text.size()));
   ::close(fd);
-  std::FILE* pipe = ::popen(("PYTHONIOENCODING=utf-8 /usr/bin/python3 -B tests/unit/mail/dsn/judge.py 2>&1 < " + path).c_str(), "r");
+  std::FILE* pipe =
+      ::popen(("PYTHONIOENCODING=utf-8 /usr/bin/python3 -B tests/unit/mail/dsn/judge.py 2>&1 < " + path).c_str(), "r");
   EXPECT_NE(pipe, nullptr);
   std::string out;
   std::array<char, 4096> chunk{};
@@ -65,16 +66,26 @@ std::string judged(const dsn_message& m) {
 
 TEST(dsn, says_all_that_a_failure_report_must) {
   const std::string seen = judged(make_dsn(failure()));
-  for (const char* expected : {
-           "type=multipart/report\n", "report-type=delivery-status\n",
-           "From=Mail Delivery System <MAILER-DAEMON@relay.example.test>\n", "To=sender@example.org\n",
-           "Auto-Submitted=auto-replied\n", "In-Reply-To=<one@example.org>\n", "References=<one@example.org>\n",
-           "Message-ID=<01J0ABCDEF@relay.example.test>\n", "Date=Fri, 01 May 2026 02:00:00 +0000\n",
-           "parts=text/plain,message/delivery-status,text/rfc822-headers\n", "text-charset=us-ascii\n",
-           "0.Reporting-MTA=dns; relay.example.test\n", "0.Arrival-Date=Fri, 01 May 2026 00:00:00 +0000\n",
-           "1.Original-Recipient=rfc822;no+body@example.com\n", "1.Final-Recipient=rfc822; nobody@example.com\n",
-           "1.Action=failed\n", "1.Status=5.1.1\n", "1.Remote-MTA=dns; mx.example.com\n",
-           "1.Diagnostic-Code=smtp; 550 5.1.1 No such user\n", "1.Last-Attempt-Date=Fri, 01 May 2026 01:00:00 +0000\n"})
+  for (const char* expected : {"type=multipart/report\n",
+                               "report-type=delivery-status\n",
+                               "From=Mail Delivery System <MAILER-DAEMON@relay.example.test>\n",
+                               "To=sender@example.org\n",
+                               "Auto-Submitted=auto-replied\n",
+                               "In-Reply-To=<one@example.org>\n",
+                               "References=<one@example.org>\n",
+                               "Message-ID=<01J0ABCDEF@relay.example.test>\n",
+                               "Date=Fri, 01 May 2026 02:00:00 +0000\n",
+                               "parts=text/plain,message/delivery-status,text/rfc822-headers\n",
+                               "text-charset=us-ascii\n",
+                               "0.Reporting-MTA=dns; relay.example.test\n",
+                               "0.Arrival-Date=Fri, 01 May 2026 00:00:00 +0000\n",
+                               "1.Original-Recipient=rfc822;no+body@example.com\n",
+                               "1.Final-Recipient=rfc822; nobody@example.com\n",
+                               "1.Action=failed\n",
+                               "1.Status=5.1.1\n",
+                               "1.Remote-MTA=dns; mx.example.com\n",
+                               "1.Diagnostic-Code=smtp; 550 5.1.1 No such user\n",
+                               "1.Last-Attempt-Date=Fri, 01 May 2026 01:00:00 +0000\n"})
     EXPECT_THAT(seen, HasSubstr(expected));
   EXPECT_THAT(seen, Not(HasSubstr("Will-Retry-Until")));
 }
@@ -141,7 +152,8 @@ TEST(dsn, needs_smtputf8_for_a_sender_outside_ascii) {
 
 TEST(dsn, is_seven_bit_for_a_utf8_reply_text_in_the_status_part) {
   dsn_report r = failure();
-  r.recipients[0].text = "Benutzer \xc3\xbc""berall unbekannt";
+  r.recipients[0].text = "Benutzer \xc3\xbc"
+                         "berall unbekannt";
   const dsn_message m = make_dsn(r);
   EXPECT_THAT(judged(m), HasSubstr("1.Diagnostic-Code=smtp; 550 5.1.1 Benutzer ?berall unbekannt\n"));
   EXPECT_TRUE(m.is_8bit) << "the text for people keeps the letters";
@@ -255,11 +267,16 @@ TEST(dsn, gives_advice_for_every_status) {
   EXPECT_THAT(std::string{advice_for("5.1.1").meaning}, HasSubstr("no such mailbox"));
 }
 
-// ---- texts of peers ---------------------------------------------------------------------------------------------------
+// ---- texts of peers
 
 TEST(peer_text, turns_controls_into_one_space) {
   EXPECT_EQ(sanitise_peer_text("  a\r\n\t b\0c\x7f"s, 100), "a b c");
-  EXPECT_EQ(sanitise_peer_text("a\xc2\x85""b\xe2\x80\xa8""c\xe2\x80\xae""d", 100), "a b c d");
+  EXPECT_EQ(sanitise_peer_text("a\xc2\x85"
+                               "b\xe2\x80\xa8"
+                               "c\xe2\x80\xae"
+                               "d",
+                               100),
+            "a b c d");
 }
 
 TEST(peer_text, replaces_what_is_not_utf8) {

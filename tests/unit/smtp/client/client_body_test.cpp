@@ -120,7 +120,8 @@ TEST(client_body, never_shows_an_end_of_data_before_the_end_to_any_reading_of_li
     std::string wire = wire_of(cut_up(text, 1 + random() % 5), 1 + random() % 20);
     ASSERT_TRUE(wire.ends_with(".\r\n"));
     wire.resize(wire.size() - 3);
-    for (std::size_t i = 0; i < wire.size(); ++i) { // every CR and LF stands in a pair; a line that is a dot does not occur
+    for (std::size_t i = 0; i < wire.size();
+         ++i) { // every CR and LF stands in a pair; a line that is a dot does not occur
       ASSERT_TRUE(wire[i] != '\r' || (i + 1 < wire.size() && wire[i + 1] == '\n'));
       ASSERT_TRUE(wire[i] != '\n' || (i > 0 && wire[i - 1] == '\r'));
       ASSERT_FALSE(wire[i] == '.' && (i == 0 || wire[i - 1] == '\n') && (i + 1 == wire.size() || wire[i + 1] != '.'));

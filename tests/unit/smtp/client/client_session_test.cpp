@@ -29,7 +29,8 @@ client_options options(tls_mode tls = tls_mode::opportunistic) {
   return o;
 }
 
-client_transaction message(std::vector<std::string> recipients = {"a@x.test"}, std::string_view body = "S: t\r\n\r\nhi\r\n") {
+client_transaction message(std::vector<std::string> recipients = {"a@x.test"},
+                           std::string_view body = "S: t\r\n\r\nhi\r\n") {
   client_transaction t;
   t.reverse_path = "me@relay.test";
   for (std::size_t i = 0; i < recipients.size(); ++i)
@@ -104,10 +105,13 @@ protected:
   line connect(client_options o = options()) { return line{GetParam(), std::move(o)}; }
 };
 
-INSTANTIATE_TEST_SUITE_P(cuts, client, ::testing::Values(cut{65536, 65536}, cut{1, 65536}, cut{65536, 1}, cut{1, 1}, cut{7, 5}),
-                         [](const auto& i) { return "in" + std::to_string(i.param.in) + "out" + std::to_string(i.param.out); });
+INSTANTIATE_TEST_SUITE_P(cuts, client,
+                         ::testing::Values(cut{65536, 65536}, cut{1, 65536}, cut{65536, 1}, cut{1, 1}, cut{7, 5}),
+                         [](const auto& i) {
+                           return "in" + std::to_string(i.param.in) + "out" + std::to_string(i.param.out);
+                         });
 
-// ---- the good way -----------------------------------------------------------------------------------------------------
+// ---- the good way
 
 TEST_P(client, sends_a_message_in_two_round_trips_with_pipelining) {
   line l = connect().open();
@@ -179,7 +183,8 @@ TEST_P(client, reads_greeting_and_ehlo_of_many_lines) {
   line l = connect();
   l.server("220-welcome\r\n220 go ahead\r\n");
   EXPECT_EQ(l.said(), "EHLO relay.test\r\n");
-  l.server("250-mx.test hello\r\n250-size 35882577\r\n250-auth login plain\r\n250-DSN\r\n250-XYZ 1 2 3\r\n250 8bitmime\r\n");
+  l.server(
+      "250-mx.test hello\r\n250-size 35882577\r\n250-auth login plain\r\n250-DSN\r\n250-XYZ 1 2 3\r\n250 8bitmime\r\n");
   EXPECT_TRUE(l.event<client_ready>());
   const auto& c = l.session.capabilities();
   EXPECT_EQ(c.name, "mx.test");
@@ -210,7 +215,7 @@ TEST_P(client, takes_a_connection_closed_after_quit_as_clean) {
   EXPECT_TRUE(end->clean);
 }
 
-// ---- extensions -------------------------------------------------------------------------------------------------------
+// ---- extensions
 
 TEST_P(client, says_body_8bitmime_where_it_is_offered) {
   line l = connect().open();
@@ -287,7 +292,8 @@ TEST_P(client, sends_dsn_parameters_only_where_offered) {
 }
 
 TEST_P(client, never_puts_an_address_on_the_wire_that_ends_its_command) {
-  const std::string evil[] = {"a@x\r\nDATA", "a@x> NOTIFY=NEVER", "a b@x", "<a@x", "a\0b@x"s, "\"a@x", std::string(600, 'a'), ""};
+  const std::string evil[] = {"a@x\r\nDATA", "a@x> NOTIFY=NEVER",   "a b@x", "<a@x", "a\0b@x"s,
+                              "\"a@x",       std::string(600, 'a'), ""};
   for (const std::string& address : evil) {
     line l = connect().open();
     l.session.begin(message({address, "good@x.test"}));
@@ -321,7 +327,7 @@ TEST_P(client, fails_everybody_for_an_unsendable_sender) {
   EXPECT_EQ(all[1].status.text(), "5.1.7");
 }
 
-// ---- greeting and EHLO ------------------------------------------------------------------------------------------------
+// ---- greeting and EHLO
 
 TEST_P(client, leaves_a_host_that_refuses_in_its_greeting) {
   line l = connect();
@@ -382,7 +388,7 @@ TEST_P(client, does_not_fall_back_to_helo_on_a_temporary_refusal) {
   EXPECT_EQ(l.must_close()->disposition, disposition::deferred);
 }
 
-// ---- TLS --------------------------------------------------------------------------------------------------------------
+// ---- TLS
 
 constexpr std::string_view with_tls = "250-mx.test\r\n250-STARTTLS\r\n250 PIPELINING\r\n";
 
@@ -508,7 +514,7 @@ TEST_P(client, does_not_start_tls_inside_tls) {
   EXPECT_EQ(l.said(), "");
 }
 
-// ---- AUTH -------------------------------------------------------------------------------------------------------------
+// ---- AUTH
 
 client_options with_password(bool allow_clear = true) {
   client_options o = options();
@@ -559,7 +565,7 @@ TEST_P(client, does_not_answer_endless_challenges) {
   EXPECT_EQ(l.must_close()->status.text(), "4.5.0");
 }
 
-// ---- refusals in the envelope -----------------------------------------------------------------------------------------
+// ---- refusals in the envelope
 
 TEST_P(client, keeps_the_state_of_each_recipient_apart) {
   line l = connect().open();
@@ -630,8 +636,8 @@ TEST_P(client, says_no_data_without_an_accepted_recipient) {
 }
 
 TEST_P(client, sends_a_lone_dot_after_354_without_an_accepted_recipient) {
-  for (const std::string_view replies : {"250 ok\r\n550 no\r\n354 go\r\n", "550 no\r\n550 no\r\n354 go\r\n",
-                                         "550 no\r\n250 ok\r\n354 go\r\n"}) {
+  for (const std::string_view replies :
+       {"250 ok\r\n550 no\r\n354 go\r\n", "550 no\r\n550 no\r\n354 go\r\n", "550 no\r\n250 ok\r\n354 go\r\n"}) {
     line l = connect().open();
     l.session.begin(message());
     l.said();
@@ -700,7 +706,7 @@ TEST_P(client, asks_for_another_transaction_after_too_many_recipients) {
   EXPECT_TRUE(l.session.is_idle());
 }
 
-// ---- 421 anywhere -----------------------------------------------------------------------------------------------------
+// ---- 421 anywhere
 
 TEST_P(client, gives_up_at_421_and_keeps_what_was_settled) {
   line l = connect().open();
@@ -772,7 +778,7 @@ TEST_P(client, a_stale_kept_connection_is_worth_a_fresh_one) {
   }
 }
 
-// ---- the connection breaks --------------------------------------------------------------------------------------------
+// ---- the connection breaks
 
 struct break_point {
   std::string_view replies;
@@ -794,7 +800,8 @@ TEST_P(client, knows_the_outcome_wherever_the_connection_breaks) {
       line l = connect().open();
       l.session.begin(message());
       l.said();
-      const std::string_view first = p.replies.substr(0, p.send_body ? p.replies.find("354 go\r\n") + 8 : p.replies.size());
+      const std::string_view first =
+          p.replies.substr(0, p.send_body ? p.replies.find("354 go\r\n") + 8 : p.replies.size());
       l.server(first);
       if (p.send_body)
         l.said();
@@ -860,7 +867,7 @@ TEST_P(client, aborts_a_running_transaction_on_quit) {
   l.must_close();
 }
 
-// ---- hostile servers --------------------------------------------------------------------------------------------------
+// ---- hostile servers
 
 TEST_P(client, survives_an_endless_reply_line_in_every_stage) {
   const std::string endless = "250 " + std::string(10'000, 'x');
@@ -895,10 +902,10 @@ TEST_P(client, takes_a_wrong_class_of_reply_for_a_broken_server) {
     enum disposition expected;
   };
   const wrong cases[] = {
-      {"354 go\r\n", disposition::deferred},                             // to MAIL
-      {"250 ok\r\n354 go\r\n", disposition::deferred},                   // to RCPT
-      {"250 ok\r\n250 ok\r\n250 ok\r\n", disposition::deferred},         // to DATA
-      {"250 ok\r\n250 ok\r\n221 bye\r\n", disposition::deferred},        // to DATA
+      {"354 go\r\n", disposition::deferred},                      // to MAIL
+      {"250 ok\r\n354 go\r\n", disposition::deferred},            // to RCPT
+      {"250 ok\r\n250 ok\r\n250 ok\r\n", disposition::deferred},  // to DATA
+      {"250 ok\r\n250 ok\r\n221 bye\r\n", disposition::deferred}, // to DATA
   };
   for (const wrong& w : cases) {
     line l = connect().open();
@@ -973,7 +980,7 @@ TEST_P(client, makes_reply_texts_harmless) {
   EXPECT_EQ(l.only_outcome().text, "x From: evil [2J?");
 }
 
-// ---- flow and time ----------------------------------------------------------------------------------------------------
+// ---- flow and time
 
 TEST(client_flow, gives_a_large_body_out_by_reference_and_in_portions) {
   line l{{65536, 65536}};

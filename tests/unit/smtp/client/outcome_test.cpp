@@ -58,7 +58,8 @@ TEST(outcome, follows_the_table) {
   };
   for (const row& r : rows) {
     const verdict v = classify(r.stage, reply(r.code, r.status), r.accepted_some);
-    const std::string label = std::string{to_string_view(r.stage)} + " " + std::to_string(r.code) + " " + r.status.text();
+    const std::string label =
+        std::string{to_string_view(r.stage)} + " " + std::to_string(r.code) + " " + r.status.text();
     EXPECT_EQ(v.disposition, r.disposition) << label;
     EXPECT_EQ(v.next, r.next) << label;
     EXPECT_EQ(v.status.text(), r.expected) << label;
@@ -67,8 +68,8 @@ TEST(outcome, follows_the_table) {
 }
 
 TEST(outcome, a_lost_connection_is_in_doubt_only_after_the_final_dot) {
-  for (const local_failure f : {local_failure::connection_lost, local_failure::reply_timeout, local_failure::malformed_reply,
-                                local_failure::unexpected_reply}) {
+  for (const local_failure f : {local_failure::connection_lost, local_failure::reply_timeout,
+                                local_failure::malformed_reply, local_failure::unexpected_reply}) {
     EXPECT_EQ(classify(client_stage::final_dot, f).disposition, disposition::unknown);
     EXPECT_EQ(classify(client_stage::final_dot, f).next, next_step::none);
     EXPECT_EQ(classify(client_stage::body, f).disposition, disposition::deferred);
@@ -91,7 +92,8 @@ TEST(outcome, sanitises_the_detail_of_a_local_failure) {
 
 TEST(outcome, spreads_one_verdict_over_recipients) {
   const std::size_t indices[] = {3, 7};
-  const auto out = spread(classify(client_stage::greeting, reply(554, {5, 7, 1}, "no")), indices, "mx.test", "192.0.2.1", false);
+  const auto out =
+      spread(classify(client_stage::greeting, reply(554, {5, 7, 1}, "no")), indices, "mx.test", "192.0.2.1", false);
   ASSERT_EQ(out.size(), 2U);
   EXPECT_EQ(out[0].recipient, 3U);
   EXPECT_EQ(out[1].recipient, 7U);
