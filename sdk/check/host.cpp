@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/check/host.hpp"
+
+#include <hedwig/plugin.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "sdk/check/host_services.hpp"
+#include "sdk/check/rules.hpp"
+#include "sdk/check/test.hpp"
+
+// Never freed, only emptied: a release too many is then seen and not undefined.
+struct hedwig_buf {
+  std::atomic<int> references{1};
+  const std::uint8_t* data = nullptr;
+  void (*drop)(void*) = nullptr;
+  void* context = nullptr;
+};
+
+namespace hedwig::check {
+
+namespace {
+
+std::atomic<std::int64_t> alive{0};
+std::atomic<bool> released_too_often{false};
+
+void retain(const hedwig_host*, hedwig_buf* buffer) {
+  if (buffer->references++ <= 0)
+    released_too_often = true;
+}
+
+void let_go(const hedwig_host*, hedwig_buf* buffer) {
+  auto left = --buffer->references;
+  if (left < 0)
+    released_too_often = true;
+  if (left != 0)
+    return;
+  buffer->drop(buffer->context);
+  --alive;
+}
+
+hedwig_buf* wrap(const hedwig_host*, const std::uint8_t* data, std::size_t, void (*drop)(void*), void* context) {
+  ++alive;
+  auto* buffer = new hedwig_buf; // NOLINT: see above
+  buffer->data = data;
+  buffer->drop = drop;
+  buffer->context = context;
+  return buffer;
+}
+
+struct host_memory {
+  std::uint8_t* data;
+  std::size_t size;
+};
+
+void free_memory(void* raw) {
+  std::unique_ptr<host_memory> memory{static_cast<host_memory*>(raw)};
+  std::memset(memory->data, 0xDD, memory->size); // who still looks shall not see what was there
+  std::free(memory->data);
+}
+
+hedwig_buf* allocate(const hedwig_host* raw, std::size_t size, std::uint8_t** data) {
+  constexpr std::size_t page = 4096;
+  *data = static_cast<std::uint8_t*>(size >= page ? std::aligned_alloc(page, (size + page - 1) / page * page)
+                                                  : std::malloc(size + 1));
+  return wrap(raw, *data, size, free_memory, new host_memory{*data, size});
+}
+
+} // namespace
+
+host::host() : services_{std::make_unique<host_services>(clock_)} {
+  table_.struct_size = sizeof table_;
+  table_.abi_major = HEDWIG_ABI_MAJOR;
+  table_.abi_minor = HEDWIG_ABI_MINOR;
+  table_.host_data = this;
+  table_.product = "hedwig-plugin-check";
+  table_.version = HEDWIG_VERSION;
+  table_.get_interface = [](const hedwig_host* raw, const char* id) { return self(raw).services_->find(id); };
+  table_.log_level = [](const hedwig_host*) -> std::int32_t { return HEDWIG_LOG_INFO; };
+  table_.log = &host::log;
+  table_.complete = &host::complete;
+  table_.op_deadline = [](const hedwig_host*, const hedwig_op*) -> hedwig_time_ns { return INT64_MAX; };
+  table_.op_cancelled = [](const hedwig_host*, const hedwig_op* op) -> std::int32_t { return op->cancelled ? 1 : 0; };
+  table_.buf_alloc = allocate;
+  table_.buf_wrap = wrap;
+  table_.buf_retain = retain;
+  table_.buf_release = let_go;
+  table_.wall_clock = [](const hedwig_host* raw) { return self(raw).clock_.wall(); };
+  table_.steady_clock = [](const hedwig_host* raw) { return self(raw).clock_.steady(); };
+}
+
+host::~host() = default;
+
+void host::log(const hedwig_host* raw, const hedwig_log_record* record) {
+  std::string text{sdk::view(record->message)};
+  for (std::size_t i = 0; i < record->field_count; ++i)
+    text += fmt::format(" {}={}", sdk::view(record->fields[i].key), sdk::view(record->fields[i].value));
+  std::fprintf(stderr, "log: %s\n", text.c_str());
+  constexpr std::size_t logs_max = 1000;
+  auto& me = self(raw);
+  std::lock_guard guard{me.mutex_};
+  if (me.logs_.size() < logs_max)
+    me.logs_.push_back(std::move(text));
+}
+
+void host::complete(const hedwig_host* raw, const hedwig_completion* done, std::size_t count) {
+  auto& me = self(raw);
+  std::lock_guard guard{me.mutex_};
+  for (std::size_t i = 0; i < count; ++i)
+    me.take(done[i]);
+  me.changed_.notify_all();
+}
+
+void host::take(const hedwig_completion& done) {
+  auto& op = *done.op;
+  auto note = [this](const rule& which, std::string saw) {
+    if (!breach_)
+      breach_ = {&which, std::move(saw)};
+  };
+  if (op.completions++ != 0)
+    return note(rules::exactly_once, fmt::format("a request was completed a second time, first with {}, now with {}",
+                                                 name_of(op.status), name_of(done.status)));
+  if (done.status > HEDWIG_OK || done.status < HEDWIG_E_INTERNAL)
+    note(rules::known_status,
+         fmt::format("a request was completed with {}, which base.h does not define", done.status));
+  op.status = done.status;
+  if (done.error != nullptr) {
+    op.error.assign(done.error->message, ::strnlen(done.error->message, sizeof done.error->message));
+    op.os_errno = done.error->os_errno;
+  }
+  try {
+    op.take(done);
+  } catch (const broken& e) {
+    note(e.which(), e.what());
+  }
+  op.let_go();
+}
+
+void host::breach(const rule& which, std::string saw) {
+  std::lock_guard guard{mutex_};
+  if (!breach_)
+    breach_ = {&which, std::move(saw)};
+  changed_.notify_all();
+}
+
+void host::judge() {
+  if (released_too_often)
+    throw broken{rules::buffer_references, "a buffer was released more often than it was retained"};
+  std::lock_guard guard{mutex_};
+  if (breach_)
+    throw broken{*breach_->which, breach_->saw};
+}
+
+bool host::wait_until(const std::function<bool()>& holds) {
+  std::unique_lock guard{mutex_};
+  return changed_.wait_for(guard, wait_max, holds);
+}
+
+void host::wait(const hedwig_op& op) {
+  bool done = wait_until([&] { return op.completions > 0; });
+  judge();
+  expect(done, rules::exactly_once, "a request was not completed within {} seconds", wait_max.count());
+}
+
+std::vector<std::string> host::logs() {
+  std::lock_guard guard{mutex_};
+  return logs_;
+}
+
+std::int64_t host::buffers_alive() { return alive; }
+
+hedwig_slice host::copy(std::string_view text) const {
+  std::uint8_t* data = nullptr;
+  auto* buffer = allocate(&table_, text.size(), &data);
+  std::memcpy(data, text.data(), text.size());
+  return {buffer, data, text.size()};
+}
+
+} // namespace hedwig::check

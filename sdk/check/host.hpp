@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <hedwig/plugin.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sdk/check/clock.hpp"
+#include "sdk/check/rule.hpp"
+
+/// One request under way. Its memory outlives its completion, so that a second one can be told from a wild pointer.
+struct hedwig_op {
+  hedwig_op() = default;
+  hedwig_op(const hedwig_op&) = delete;
+  hedwig_op& operator=(const hedwig_op&) = delete;
+  virtual ~hedwig_op() = default;
+  /// Copies what the completion brings; called under the host's lock, on the completer's thread.
+  virtual void take(const hedwig_completion&) {}
+  /// The op's borrowed memory may go now; called after take(), in the same way.
+  virtual void let_go() {}
+
+  int completions = 0;
+  hedwig_status status = 1;
+  std::string error;
+  int os_errno = 0;
+  std::atomic<bool> cancelled{false};
+};
+
+namespace hedwig::check {
+
+class host_services;
+
+/// The host as the kit plays it: it counts, insists and remembers. Every call of the table is legal on every thread.
+class host {
+public:
+  host();
+  ~host();
+  host(const host&) = delete;
+  host& operator=(const host&) = delete;
+
+  const hedwig_host* raw() const { return &table_; }
+  test_clock& clock() { return clock_; }
+
+  /// Waits for one completion of `op`. Throws broken(exactly_once) when none comes within wait_max, and for whatever
+  /// breach has been noticed meanwhile.
+  void wait(const hedwig_op& op);
+  /// Waits until `holds`, which is asked under the lock after each completion; false when wait_max has passed.
+  bool wait_until(const std::function<bool()>& holds);
+  /// Throws the first breach that completions or buffers showed, if any.
+  void judge();
+  /// Remembers a breach noticed on the plugin's thread; the first one counts.
+  void breach(const rule& which, std::string saw);
+
+  std::mutex& mutex() { return mutex_; }
+  std::condition_variable& changed() { return changed_; }
+  std::vector<std::string> logs();
+
+  /// Buffers of host and plugins that somebody still holds, in the whole process.
+  static std::int64_t buffers_alive();
+  hedwig_slice copy(std::string_view text) const;
+  void release(hedwig_buf* buffer) const { table_.buf_release(&table_, buffer); }
+
+  static constexpr std::chrono::seconds wait_max{60};
+
+private:
+  static host& self(const hedwig_host* raw) { return *static_cast<host*>(raw->host_data); }
+  static void complete(const hedwig_host* raw, const hedwig_completion* done, std::size_t count);
+  static void log(const hedwig_host* raw, const hedwig_log_record* record);
+  void take(const hedwig_completion& done);
+
+  hedwig_host table_{};
+  test_clock clock_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> logs_;
+  struct noticed {
+    const rule* which;
+    std::string saw;
+  };
+  std::optional<noticed> breach_;
+  std::unique_ptr<host_services> services_;
+};
+
+} // namespace hedwig::check

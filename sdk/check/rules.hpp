@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "sdk/check/rule.hpp"
+
+// Every rule the suites judge by. A quotation that its header does not hold is an error of the compiler's, so that no
+// rule outlives the contract.
+
+namespace hedwig::check::rules {
+
+namespace text {
+
+inline constexpr std::string_view base =
+#include "check_generated/base_h.inc"
+    ;
+inline constexpr std::string_view host =
+#include "check_generated/host_h.inc"
+    ;
+inline constexpr std::string_view plugin =
+#include "check_generated/plugin_h.inc"
+    ;
+inline constexpr std::string_view storage =
+#include "check_generated/storage_h.inc"
+    ;
+
+} // namespace text
+
+consteval rule quote(std::string_view header, std::string_view text, std::string_view words) {
+  int line = detail::line_of(text, words);
+  if (line == 0)
+    throw "these words do not stand in the header";
+  return {header, line, words};
+}
+consteval rule base(std::string_view words) { return quote("hedwig/base.h", text::base, words); }
+consteval rule host(std::string_view words) { return quote("hedwig/host.h", text::host, words); }
+consteval rule plugin(std::string_view words) { return quote("hedwig/plugin.h", text::plugin, words); }
+consteval rule storage(std::string_view words) { return quote("hedwig/storage.h", text::storage, words); }
+
+// ---- every plugin ----
+
+inline constexpr rule exactly_once = host("Completes ops, each exactly once.");
+inline constexpr rule known_status = base("Readers treat an unknown negative value as HEDWIG_E_INTERNAL.");
+inline constexpr rule sized_structs = base("The side that allocates it fills it in");
+inline constexpr rule borrowed = base("a call that takes a hedwig_op they live until that op is completed.");
+inline constexpr rule buffer_references = base("immutable, reference-counted bytes");
+inline constexpr rule completes_start = plugin("No request before it completes OK.");
+inline constexpr rule completes_stop =
+    plugin("Complete after every op is completed and every thread the instance made is joined.");
+inline constexpr rule cancel_is_advice = plugin("Advice that the op is not wanted any more.");
+inline constexpr rule unloved_ops_complete =
+    host("Non-zero once the host lost interest; completing is still required.");
+inline constexpr rule creates = plugin("Makes an instance; cheap, opens nothing.");
+inline constexpr rule one_entry = plugin("The one exported symbol.");
+
+} // namespace hedwig::check::rules

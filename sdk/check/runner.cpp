@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/check/runner.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "sdk/check/process.hpp"
+
+namespace hedwig::check {
+
+namespace {
+
+/// Text between two processes, in memory.
+class shared_text {
+public:
+  explicit shared_text(const char* name) : descriptor_{::memfd_create(name, MFD_CLOEXEC)} {}
+  ~shared_text() { ::close(descriptor_); }
+  shared_text(const shared_text&) = delete;
+  shared_text& operator=(const shared_text&) = delete;
+  int descriptor() const { return descriptor_; }
+  /// Its last `most` bytes.
+  std::string tail(std::size_t most) const {
+    auto size = static_cast<std::size_t>(std::max<off_t>(::lseek(descriptor_, 0, SEEK_END), 0));
+    std::string text(std::min(size, most), '\0');
+    auto got = ::pread(descriptor_, text.data(), text.size(), static_cast<off_t>(size - text.size()));
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    return text;
+  }
+
+private:
+  int descriptor_;
+};
+
+constexpr std::size_t output_max = 4096;
+constexpr std::size_t report_max = 65536;
+
+/// A fresh folder, gone with everything in it.
+class test_folder {
+public:
+  explicit test_folder(const std::string& below) {
+    auto* temporary = std::getenv("TMPDIR");
+    path_ = fmt::format("{}/hedwig-check-XXXXXX", !below.empty() ? below : temporary != nullptr ? temporary : "/tmp");
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw unusable{fmt::format("{}: {}", path_, std::strerror(errno))};
+  }
+  ~test_folder() {
+    ::umount2(path_.c_str(), MNT_DETACH); // of a test that was killed with a small disk of its own
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  test_folder(const test_folder&) = delete;
+  test_folder& operator=(const test_folder&) = delete;
+  const std::string& path() const { return path_; }
+  /// The letters and digits that make the folder's name another one each time.
+  std::string unique() const { return "hedwig_check_" + path_.substr(path_.size() - 6); }
+
+private:
+  std::string path_;
+};
+
+/// Runs a command of the settings' [check] table.
+void run_command(const std::string& command, const char* what) {
+  if (command.empty())
+    return;
+  if (int status = std::system(command.c_str()); status != 0) // NOLINT: the user's own command
+    throw unusable{fmt::format("{}: \"{}\" {}", what, command, end_of(status))};
+}
+
+std::string write_down(const verdict& one) {
+  auto flat = [](std::string text) {
+    std::ranges::replace(text, '\n', ' ');
+    return text;
+  };
+  return fmt::format("{}\n{}\n{}\n{}\n", static_cast<int>(one.what), flat(one.saw), flat(one.rule),
+                     flat(one.rule_place));
+}
+
+/// False when there is no whole report: the process died before.
+bool read_back(const std::string& text, verdict& one) {
+  std::istringstream in{text};
+  std::string what;
+  if (!std::getline(in, what) || what.size() != 1)
+    return false;
+  one.what = static_cast<verdict::kind>(what[0] - '0');
+  return std::getline(in, one.saw) && std::getline(in, one.rule) && std::getline(in, one.rule_place);
+}
+
+int limit_of(const options& chosen) {
+  if (chosen.time_limit)
+    return *chosen.time_limit;
+  return chosen.how_much == effort::brief ? 120 : chosen.how_much == effort::normal ? 600 : 3600;
+}
+
+std::string again(const planned& one, const provider_choice& provider, const settings_file& settings,
+                  const options& chosen) {
+  auto text = fmt::format("hedwig-plugin-check {} --provider {} --only {} --seed {}", provider.file,
+                          provider.provider->name, one.name(), *chosen.seed);
+  if (!settings.file().empty())
+    text += " --config " + settings.file();
+  if (chosen.how_much != effort::normal)
+    text += chosen.how_much == effort::brief ? " --short" : " --long";
+  return text;
+}
+
+/// The library stands beside the program, in the build tree as when installed.
+std::string fault_library() {
+  std::error_code failed;
+  auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  auto file = program.parent_path().parent_path() / "lib/hedwig/hedwig-check-faults.so";
+  return std::filesystem::exists(file, failed) ? file.string() : std::string{};
+}
+
+verdict judged(const planned& one, const std::optional<int>& end, const shared_text& report, int limit) {
+  verdict out{verdict::kind::failed, one.name(), std::string{one.what->title}};
+  if (!end)
+    out.saw = fmt::format("the test had not ended after {} seconds", limit);
+  else if (!read_back(report.tail(report_max), out))
+    out.saw = fmt::format("the process of the test was {}", end_of(*end));
+  return out;
+}
+
+} // namespace
+
+std::vector<planned> plan(const options& chosen, const hedwig_plugin* plugin) {
+  std::vector<planned> all;
+  auto wanted = [&](const std::string& name) {
+    return chosen.only.empty() || std::ranges::any_of(chosen.only, [&](auto& one) { return name.starts_with(one); });
+  };
+  for (auto& suite : all_suites()) {
+    bool fits = plugin == nullptr || suite.interface_id.empty();
+    for (std::uint32_t i = 0; plugin != nullptr && i < plugin->provider_count; ++i)
+      fits = fits || suite.interface_id == plugin->providers[i]->interface_id;
+    if (!fits || (!chosen.suite.empty() && chosen.suite != suite.name))
+      continue;
+    for (auto& one : suite.tests)
+      if (planned each{&suite, &one}; wanted(each.name()) || wanted(std::string{one.name}))
+        all.push_back(each);
+  }
+  if (all.empty())
+    throw unusable{"no test has that name and fits this plugin; --list shows all"};
+  return all;
+}
+
+verdict run_here(const planned& one, context& run) {
+  verdict out{verdict::kind::passed, one.name(), std::string{one.what->title}};
+  try {
+    one.what->run(run);
+  } catch (const broken& e) {
+    out.what = verdict::kind::failed;
+    out.saw = e.what();
+    out.rule = e.which().words;
+    out.rule_place = place_of(e.which());
+  } catch (const skipped& e) {
+    out.what = verdict::kind::skipped;
+    out.saw = e.what();
+  } catch (const std::exception& e) {
+    out.what = verdict::kind::failed;
+    out.saw = e.what();
+  }
+  return out;
+}
+
+verdict run_apart(const planned& one, const provider_choice& provider, const settings_file& settings,
+                  const options& chosen) {
+  auto began = std::chrono::steady_clock::now();
+  test_folder folder{chosen.folder};
+  run_command(settings.prepare(folder.path(), folder.unique()), "check.prepare");
+  shared_text output{"output"}, report{"report"};
+  context run{provider, settings, folder.path(), folder.unique(), *chosen.seed, chosen.how_much};
+  auto words = words_for(run);
+  words.insert(words.end(), {"--child", one.name(), "--report", std::to_string(report.descriptor())});
+  auto limit = limit_of(chosen);
+  auto child = start({words, output.descriptor(), true, report.descriptor(), one.what->faults ? fault_library() : ""});
+  auto out = judged(one, wait_for(child, std::chrono::seconds{limit}), report, limit);
+  out.output = output.tail(output_max);
+  out.repeat = again(one, provider, settings, chosen);
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  run_command(settings.cleanup(folder.path(), folder.unique()), "check.cleanup");
+  return out;
+}
+
+int run_child(const options& chosen) {
+  settings_file settings = chosen.config.empty() ? settings_file{} : settings_file{chosen.config};
+  auto provider = load_provider(chosen.plugin, chosen.provider, {});
+  context run{provider, settings, chosen.folder, chosen.unique, chosen.seed.value_or(1), chosen.how_much};
+  for (auto& suite : all_suites()) {
+    for (auto& one : suite.roles)
+      if (chosen.role == one.name)
+        return one.run(run, chosen.role_number);
+    for (auto& one : suite.tests)
+      if (planned each{&suite, &one}; chosen.child == each.name()) {
+        ::fcntl(chosen.report, F_SETFD, FD_CLOEXEC);
+        auto text = write_down(run_here(each, run));
+        auto written = ::write(chosen.report, text.data(), text.size());
+        // No destructors: a plugin's threads may still run after a failure.
+        ::_exit(written == static_cast<ssize_t>(text.size()) ? 0 : 2);
+      }
+  }
+  return 2;
+}
+
+} // namespace hedwig::check

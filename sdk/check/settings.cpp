@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/check/settings.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <toml++/toml.h>
+
+#include "sdk/check/quantities.hpp"
+#include "sdk/check/test.hpp"
+
+namespace hedwig::check {
+
+struct settings_file::document {
+  toml::table root;
+};
+
+namespace {
+
+struct place {
+  std::string_view folder;
+  std::string_view unique;
+  const std::filesystem::path& base;
+};
+
+[[noreturn]] void refuse(const std::string& key, std::string_view what) {
+  throw unusable{fmt::format("settings: {}: {}", key, what)};
+}
+
+std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const hedwig_config_schema* schema,
+                                                const std::string& prefix, const place& where);
+
+std::string secret_of(const toml::node& node, const std::string& key) {
+  if (auto text = node.value<std::string>())
+    return *text;
+  auto* table = node.as_table();
+  if (table == nullptr)
+    refuse(key, "a text, or a table with `file` or `env`, belongs here");
+  if (auto name = (*table)["env"].value<std::string>())
+    if (auto* text = std::getenv(name->c_str()))
+      return text;
+  std::ifstream in{(*table)["file"].value_or(std::string{})};
+  std::ostringstream text;
+  text << in.rdbuf();
+  auto secret = text.str();
+  while (secret.ends_with('\n'))
+    secret.pop_back();
+  return secret;
+}
+
+std::int64_t number_of(const toml::node& node, const hedwig_config_key& key, const std::string& name) {
+  auto number = node.value<std::int64_t>();
+  if (key.type == HEDWIG_CONFIG_INTEGER && number)
+    return *number;
+  auto text = node.value<std::string>();
+  std::optional<std::int64_t> read;
+  if (key.type == HEDWIG_CONFIG_DURATION && text)
+    read = duration_of(*text);
+  if (key.type == HEDWIG_CONFIG_SIZE)
+    read = text ? size_of(*text) : number;
+  if (!read)
+    refuse(name, "a number with its unit belongs here, such as \"5s\" or \"64MiB\"");
+  return *read;
+}
+
+hedwig_config::value numeric_value(const toml::node& node, const hedwig_config_key& key, const std::string& name) {
+  auto number = number_of(node, key, name);
+  if (key.minimum != key.maximum && (number < key.minimum || number > key.maximum))
+    refuse(name, fmt::format("{} is not between {} and {}", number, key.minimum, key.maximum));
+  return number;
+}
+
+hedwig_config::value text_value(const toml::node& node, const hedwig_config_key& key, const std::string& name,
+                                const place& where) {
+  auto text = node.value<std::string>();
+  if (!text)
+    refuse(name, "a text belongs here");
+  *text = fill_in(*text, where.folder, where.unique);
+  if (key.type == HEDWIG_CONFIG_PATH)
+    return (where.base / *text).lexically_normal().string();
+  if (key.choices == nullptr)
+    return *text;
+  for (auto* const* choice = key.choices; *choice != nullptr; ++choice)
+    if (*text == *choice)
+      return *text;
+  refuse(name, fmt::format("\"{}\" is not among the choices", *text));
+}
+
+hedwig_config::value list_value(const toml::node& node, const hedwig_config_key& key, const std::string& name,
+                                const place& where) {
+  auto* array = node.as_array();
+  if (array == nullptr)
+    refuse(name, "a list belongs here");
+  std::vector<std::string> texts;
+  hedwig_config::tables tables;
+  for (auto& one : *array)
+    if (key.type == HEDWIG_CONFIG_STRINGS)
+      texts.push_back(fill_in(one.value_or(std::string{}), where.folder, where.unique));
+    else if (one.is_table())
+      tables.push_back(read_table(*one.as_table(), key.nested, name + ".", where));
+  if (key.type == HEDWIG_CONFIG_STRINGS)
+    return texts;
+  return tables;
+}
+
+hedwig_config::value value_of(const toml::node& node, const hedwig_config_key& key, const std::string& name,
+                              const place& where) {
+  switch (key.type) {
+  case HEDWIG_CONFIG_INTEGER:
+  case HEDWIG_CONFIG_DURATION:
+  case HEDWIG_CONFIG_SIZE:
+    return numeric_value(node, key, name);
+  case HEDWIG_CONFIG_BOOLEAN:
+    if (auto truth = node.value<bool>())
+      return *truth;
+    refuse(name, "true or false belongs here");
+  case HEDWIG_CONFIG_SECRET:
+    return fill_in(secret_of(node, name), where.folder, where.unique);
+  case HEDWIG_CONFIG_STRINGS:
+  case HEDWIG_CONFIG_TABLES:
+    return list_value(node, key, name, where);
+  default:
+    return text_value(node, key, name, where);
+  }
+}
+
+/// The default as its schema writes it: quoted or bare, as TOML or not quite.
+hedwig_config::value default_of(const hedwig_config_key& key, const std::string& name, const place& where) {
+  std::string text{key.default_value};
+  bool bare = key.type == HEDWIG_CONFIG_INTEGER || key.type == HEDWIG_CONFIG_BOOLEAN ||
+              key.type == HEDWIG_CONFIG_STRINGS || text.starts_with('"');
+  try {
+    auto parsed = toml::parse(bare ? "v = " + text : "v = \"" + text + "\"");
+    return value_of(*parsed.get("v"), key, name, where);
+  } catch (const toml::parse_error&) {
+    refuse(name, fmt::format("the schema's default, {}, cannot be read", text));
+  }
+}
+
+/// Fails for what the schema does not name.
+void refuse_unknown(const toml::table& from, const hedwig_config_schema* schema, const std::string& path,
+                    const std::string& prefix) {
+  for (auto& [raw, node] : from) {
+    auto name = path + std::string{raw.str()};
+    bool known = false, below = false;
+    for (std::uint32_t i = 0; schema != nullptr && i < schema->key_count; ++i) {
+      known = known || name == schema->keys[i]->name;
+      below = below || std::string_view{schema->keys[i]->name}.starts_with(name + ".");
+    }
+    if (known || (path.empty() && prefix.empty() && name == "check"))
+      continue;
+    if (!below || !node.is_table())
+      refuse(prefix + name, "the plugin's schema does not know this key");
+    refuse_unknown(*node.as_table(), schema, name + ".", prefix);
+  }
+}
+
+std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const hedwig_config_schema* schema,
+                                                const std::string& prefix, const place& where) {
+  auto made = std::make_shared<hedwig_config>();
+  refuse_unknown(from, schema, {}, prefix);
+  for (std::uint32_t i = 0; schema != nullptr && i < schema->key_count; ++i) {
+    auto& key = *schema->keys[i];
+    auto name = prefix + key.name;
+    if (auto* node = from.at_path(key.name).node(); node != nullptr)
+      made->values[key.name] = value_of(*node, key, name, where);
+    else if (key.default_value != nullptr)
+      made->values[key.name] = default_of(key, name, where);
+    else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0 && key.type == HEDWIG_CONFIG_PATH)
+      made->values[key.name] = fmt::format("{}/{}", where.folder, key.name);
+    else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0)
+      refuse(name, "required: write it into the file given with --config");
+  }
+  return made;
+}
+
+} // namespace
+
+std::string fill_in(std::string text, std::string_view folder, std::string_view unique) {
+  for (auto [mark, with] : {std::pair{std::string_view{"{folder}"}, folder}, {std::string_view{"{unique}"}, unique}})
+    for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at + with.size()))
+      text.replace(at, mark.size(), with);
+  return text;
+}
+
+settings_file::settings_file() : document_{std::make_unique<document>()} {}
+settings_file::~settings_file() = default;
+
+settings_file::settings_file(const std::string& file) : settings_file{} {
+  file_ = std::filesystem::absolute(file).string();
+  try {
+    document_->root = toml::parse_file(file);
+  } catch (const toml::parse_error& e) {
+    throw unusable{fmt::format("{}:{}:{}: {}", file, e.source().begin.line, e.source().begin.column, e.description())};
+  }
+  base_ = std::filesystem::absolute(file).parent_path();
+  auto table = document_->root["check"];
+  provider_ = table["provider"].value_or(std::string{});
+  remote_ = table["remote"].value_or(false);
+  prepare_ = table["prepare"].value_or(std::string{});
+  cleanup_ = table["cleanup"].value_or(std::string{});
+  if (auto* own = table.as_table())
+    for (auto& [key, node] : *own)
+      if (key != "provider" && key != "remote" && key != "prepare" && key != "cleanup")
+        throw unusable{fmt::format("{}: check.{}: unknown; known are provider, remote, prepare, cleanup", file,
+                                   std::string_view{key.str()})};
+}
+
+std::shared_ptr<const hedwig_config> settings_file::read(const hedwig_provider& provider, std::string_view folder,
+                                                         std::string_view unique) const {
+  return read_table(document_->root, provider.schema, {}, {folder, unique, base_});
+}
+
+std::string settings_file::prepare(std::string_view folder, std::string_view unique) const {
+  return fill_in(prepare_, folder, unique);
+}
+std::string settings_file::cleanup(std::string_view folder, std::string_view unique) const {
+  return fill_in(cleanup_, folder, unique);
+}
+
+} // namespace hedwig::check

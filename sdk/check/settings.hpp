@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <hedwig/plugin.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+/// One table of settings that the schema has approved.
+struct hedwig_config {
+  using tables = std::vector<std::shared_ptr<const hedwig_config>>;
+  using value = std::variant<std::string, std::int64_t, bool, std::vector<std::string>, tables>;
+  std::map<std::string, value, std::less<>> values; ///< by the schema's name, dots and all
+};
+
+namespace hedwig::check {
+
+/// The file of --config: the plugin's settings, as in the relay's configuration, and a table [check] for the kit.
+///
+///   path = "{folder}/spool"      {folder}: an empty folder for each test; {unique}: letters and digits, others each
+///   time [check] provider = "fs"              which one of the file, if it offers several remote = true the data are
+///   not below {folder}: no full disk, no failing file prepare = "createdb {unique}"   run by /bin/sh before and after
+///   each test cleanup = "dropdb {unique}"
+class settings_file {
+public:
+  /// No file: required paths become "{folder}/<key>", all else its default.
+  settings_file();
+  /// Throws unusable with file, line and column.
+  explicit settings_file(const std::string& file);
+  ~settings_file();
+
+  /// Checks and completes the settings by the provider's schema. Throws unusable with the key.
+  std::shared_ptr<const hedwig_config> read(const hedwig_provider& provider, std::string_view folder,
+                                            std::string_view unique) const;
+  const std::string& file() const { return file_; } ///< empty: none
+  const std::string& provider() const { return provider_; }
+  bool is_remote() const { return remote_; }
+  std::string prepare(std::string_view folder, std::string_view unique) const;
+  std::string cleanup(std::string_view folder, std::string_view unique) const;
+
+private:
+  struct document;
+  std::unique_ptr<document> document_;
+  std::string file_;
+  std::filesystem::path base_; ///< what a relative path is relative to
+  std::string provider_;
+  bool remote_ = false;
+  std::string prepare_;
+  std::string cleanup_;
+};
+
+/// `text` with {folder} and {unique} filled in.
+std::string fill_in(std::string text, std::string_view folder, std::string_view unique);
+
+} // namespace hedwig::check
