@@ -23,4 +23,27 @@ void metadata_up_to_a_mebibyte(context& run);
 void takes_no_harm_from_hints(context& run);
 void returns_buffers(context& run);
 
+void lists_in_order(context& run);
+void lists_what_is_asked(context& run);
+void lists_while_writing(context& run);
+void sees_what_is_older(context& run);
+void claims_once(context& run);
+void claims_beside_each_other(context& run);
+void leases_run_out(context& run);
+void leases_ignore_the_wall_clock(context& run);
+void writes_end_and_begin_leases(context& run);
+void counts_what_it_holds(context& run);
+
+void publishes_stages(context& run);
+void consumes_stages_either_way(context& run);
+void drops_stages(context& run);
+void keeps_all_when_reopened(context& run);
+void answers_before_it_stops(context& run);
+void completes_what_is_cancelled(context& run);
+void refuses_beyond_its_limit(context& run);
+
+void takes_ten_thousand_at_once(context& run);
+void keeps_large_bodies(context& run);
+void agrees_with_the_model(context& run);
+
 } // namespace hedwig::check::storage
