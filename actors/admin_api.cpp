@@ -210,6 +210,8 @@ admin_answer admin_api::ask(console_request request) {
 std::string admin_api::why_not_ready() const {
   if (context_.draining)
     return "stopping";
+  if (!context_.started)
+    return "starting";
   if (auto health = context_.plugins.store->health(); health != HEDWIG_OK)
     return "the store takes no mail: " + std::string{to_string_view(health)};
   return {};

@@ -79,10 +79,17 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   auto policy = relay().policy();
   auto now = relay().time.wall();
   auto header = body == nullptr ? std::string{} : header_of(*body);
+  auto& dsn_settings = policy->settings.dsn;
+  auto wanted = dsn_settings.return_message == config::dsn_return::full && !request.delay;
+  auto whole = wanted && body != nullptr && body->size() <= dsn_settings.max_return_size;
+  auto original = whole ? body->flatten() : std::string{};
+  if (wanted && !whole)
+    relay().counts.limit_hit("dsn.max_return_size").add();
   queue::message made;
   made.id = message_id::make(now, relay().next_random());
   mail::dsn_report report{.kind = request.delay ? mail::dsn_kind::delay : mail::dsn_kind::failure,
                           .reporting_mta = policy->settings.server.hostname,
+                          .from = policy->settings.dsn.from,
                           .sender = request.message->envelope.reverse_path,
                           .envelope_id = request.message->envelope.envelope_id,
                           .unique = made.id.text(),
@@ -90,7 +97,8 @@ void bouncer::notify(const report_failure& request, const rope* body) {
                           .arrival = request.message->received.time,
                           .queue_id = request.message->id.text(),
                           .recipients = {},
-                          .original_headers = header};
+                          .original_headers = header,
+                          .original = original};
   for (auto index : request.recipients)
     report.recipients.push_back(describe(request, index, policy->retry));
   auto dsn = mail::make_dsn(report);

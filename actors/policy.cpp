@@ -44,8 +44,10 @@ public:
     make_routes();
     make_retry();
     make_signer();
-    for (auto& listener : settings.server.listeners)
-      made_->listeners.push_back(make_listener(listener));
+    check_dsn_address();
+    for (std::size_t i = 0; i < settings.server.listeners.size(); ++i)
+      made_->listeners.push_back(
+          make_listener(settings.server.listeners[i], "server.listeners[" + std::to_string(i) + "]"));
     made_->client_tls = client_context(net::tls_client_options::verify_mode::none);
     made_->client_tls_verified = client_context(net::tls_client_options::verify_mode::name);
     made_->allow_private_mx = settings.outbound.allow_private_mx || is_lab(settings);
@@ -55,11 +57,16 @@ public:
 
 private:
   template <class T>
-  std::optional<T> take(result<T> value) {
+  std::optional<T> take(result<T> value, const std::string& key) {
     if (value)
       return std::move(*value);
-    report_.errors.push_back(std::move(value.error()));
+    report_.errors.push_back({key, value.error().text()});
     return std::nullopt;
+  }
+
+  void warn(const std::string& key, const std::vector<std::string>& texts) {
+    for (auto& text : texts)
+      report_.warnings.push_back({key, text});
   }
 
   void make_routes() {
@@ -75,30 +82,46 @@ private:
     if (made_->settings.server.outbound_local)
       for (auto& route : routes)
         route.tls = queue::tls_mode::none;
-    if (auto table = take(queue::route_table::make(std::move(routes))))
+    if (auto table = take(queue::route_table::make(std::move(routes)), "routes"))
       made_->routes = std::move(*table);
   }
 
   void make_retry() {
     auto& settings = made_->settings;
+    auto expire_after = std::min(settings.retry.expire_after,
+                                 settings.storage.cleanup.deferred_retention.value_or(config::duration::max()));
     made_->retry = {.initial_delay = settings.retry.initial_delay,
                     .max_delay = settings.retry.max_delay,
                     .jitter = settings.retry.jitter,
-                    .expire_after = settings.retry.expire_after,
+                    .expire_after = expire_after,
                     .max_retries = settings.server.max_retries,
                     .delay_warning = settings.dsn.delay_warning};
   }
 
+  void check_dsn_address() {
+    auto& from = made_->settings.dsn.from;
+    auto address = mail::address::parse(from);
+    if (!address || address->empty() || !mail::is_ascii(from))
+      report_.errors.push_back({"dsn.from", "dsn.from is no address: write one such as \"postmaster@example.com\""});
+  }
+
   void make_signer() {
     std::vector<dkim::signer_settings> all;
-    for (auto& one : made_->settings.server.dkim) {
-      auto key = take(dkim::signing_key::load(one.private_key, report_.warnings));
+    auto& keys = made_->settings.server.dkim;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      auto& one = keys[i];
+      auto path = "server.dkim[" + std::to_string(i) + "]";
+      std::vector<std::string> warnings;
+      auto key = take(dkim::signing_key::load(one.private_key, warnings), path + ".private_key");
+      warn(path + ".private_key", warnings);
       if (!key)
         continue;
       auto wanted = one.key_type == config::dkim_key_type::rsa ? dkim::key_type::rsa : dkim::key_type::ed25519;
       if (key->type() != wanted) {
-        report_.errors.push_back(
-            {HEDWIG_E_CONFIG, "the key is of the other type: change server.dkim.key_type", one.private_key, 0});
+        report_.errors.push_back({path + ".key_type", one.private_key + " holds a key of type " +
+                                                          std::string{dkim::to_string_view(key->type())} +
+                                                          ": write key_type = \"" +
+                                                          std::string{dkim::to_string_view(key->type())} + "\""});
         continue;
       }
       dkim::signer_settings made{.domain = one.domain,
@@ -110,18 +133,20 @@ private:
                                      : std::chrono::seconds{0};
       all.push_back(std::move(made));
     }
-    if (auto signer = take(dkim::signer::make(std::move(all))))
+    if (auto signer = take(dkim::signer::make(std::move(all)), "server.dkim"))
       made_->signer = std::move(*signer);
   }
 
-  listener_policy make_listener(const config::listener_settings& listener) {
+  listener_policy make_listener(const config::listener_settings& listener, const std::string& path) {
     auto& server = made_->settings.server;
     listener_policy made;
     if (listener.tls) {
-      if (auto context = take(net::tls_context::make_server(
-              {.certificate_file = listener.tls->cert_path, .key_file = listener.tls->key_path}, now_))) {
-        std::ranges::copy((*context)->warnings(), std::back_inserter(report_.warnings));
-        made.tls = std::move(*context);
+      auto context = net::tls_context::make_server(
+          {.certificate_file = listener.tls->cert_path, .key_file = listener.tls->key_path}, now_);
+      auto of_key = !context && context.error().where == listener.tls->key_path;
+      if (auto made_context = take(std::move(context), path + (of_key ? ".tls.key_path" : ".tls.cert_path"))) {
+        warn(path + ".tls.cert_path", (*made_context)->warnings());
+        made.tls = std::move(*made_context);
       }
     }
     auto protocol = std::make_shared<smtp::server_settings>();
@@ -144,7 +169,7 @@ private:
     net::tls_client_options options;
     options.verify = verify;
     options.ca_file = made_->settings.outbound.ca_file;
-    return take(net::tls_context::make_client(options, now_)).value_or(nullptr);
+    return take(net::tls_context::make_client(options, now_), "outbound.ca_file").value_or(nullptr);
   }
 
   wall_time now_;

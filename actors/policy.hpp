@@ -35,10 +35,16 @@ struct relay_policy {
   std::vector<std::string> own_names; ///< host names that are us, lower case
 };
 
+/// A complaint, with the key that it is about as a path of keys and indexes: "server.dkim[1].private_key".
+struct policy_fault {
+  std::string key;
+  std::string text;
+};
+
 /// Everything that can be wrong beyond the configuration file: keys and certificates that do not load.
 struct policy_report {
-  std::vector<error> errors;
-  std::vector<std::string> warnings;
+  std::vector<policy_fault> errors;
+  std::vector<policy_fault> warnings;
 };
 
 /// Null, with errors in the report, where something does not load. Blocking: reads files.

@@ -16,6 +16,9 @@ using telemetry::level;
 
 namespace {
 
+/// Bytes of a user name that a client made up and the log tells; escaped there.
+constexpr std::size_t logged_user_max = 128;
+
 smtp::tls_facts facts_of(const net::tls_info& info) {
   return {.version = info.version, .cipher = info.cipher, .server_name = info.server_name};
 }
@@ -43,6 +46,7 @@ caf::behavior session::begin() {
   auto bytes = std::span{peer.bytes()}.first(peer.is_v4() ? 4 : 16);
   peer_may_relay_ = std::ranges::any_of(listener_settings().relay_from, [&](auto& net) { return net.contains(bytes); });
   timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
+  auto early = connection_->has_input();
   stream_ = loop().adopt(std::move(connection_), *this);
   auto& tls = policy_->listeners[listener_].tls;
   if (tls && listener_settings().tls->mode == config::listener_tls::implicit) {
@@ -51,7 +55,7 @@ caf::behavior session::begin() {
     handshaking_ = true;
     stream_->start_tls(tls, net::tls_role::server);
   } else {
-    start_protocol(std::nullopt);
+    greet_in_time(early);
   }
   set_down_handler([this](const caf::down_msg&) { on_authenticator_lost(); });
   return {[this](const message_stored& outcome) { on_stored(outcome); },
@@ -59,16 +63,31 @@ caf::behavior session::begin() {
           [this](plugin_answers& answers) { on_plugin_answers(answers); }};
 }
 
-void session::start_protocol(std::optional<smtp::tls_facts> tls) {
-  smtp::connection_facts facts{.peer_ip = stream_->peer().ip_text(),
-                               .peer_port = stream_->peer().port(),
-                               .peer_name = {},
-                               .tls = std::move(tls)};
+void session::greet_in_time(bool spoke_early) {
+  auto& server = policy_->settings.server;
+  auto refused = spoke_early && server.refuse_early_talkers;
+  if (refused || peer_may_relay_ || server.greeting_delay == config::duration{0})
+    return start_protocol(refused);
+  set_state("greeting delay");
+  delaying_ = true;
+  timer_->start(server.greeting_delay);
+}
+
+void session::start_protocol(bool refuse_early_talker) {
+  smtp::connection_facts facts{
+      .peer_ip = stream_->peer().ip_text(), .peer_port = stream_->peer().port(), .peer_name = {}, .tls = {}};
+  if (auto* info = stream_->tls())
+    facts.tls = facts_of(*info);
   protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
   if (!relay().plugins.filters.empty())
     filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
                   relay().counts);
   protocol_->start();
+  if (refuse_early_talker) {
+    relay().counts.connections_refused(listener_settings().name, "early_talker").add();
+    relay().counts.limit_hit("server.refuse_early_talkers").add();
+    protocol_->refuse_early_talker();
+  }
   answer_questions();
   finish_step();
 }
@@ -92,7 +111,14 @@ void session::end() {
 
 std::size_t session::on_data(std::string_view data) {
   std::size_t consumed = 0;
-  on_loop([&] { consumed = closing_ ? data.size() : advance(data); });
+  on_loop([&] {
+    if (closing_)
+      consumed = data.size();
+    else if (protocol_)
+      consumed = advance(data);
+    else if (policy_->settings.server.refuse_early_talkers)
+      consumed = refuse_early_talker(data);
+  });
   return consumed;
 }
 
@@ -101,7 +127,7 @@ void session::on_tls(const net::tls_info& info) {
     handshaking_ = false;
     relay().counts.tls("in", "success").add();
     if (!protocol_) {
-      start_protocol(facts_of(info));
+      greet_in_time(false);
       return;
     }
     protocol_->tls_started(facts_of(info));
@@ -126,6 +152,12 @@ void session::on_closed(std::optional<error> reason) {
 }
 
 // ---- the dialogue
+
+std::size_t session::refuse_early_talker(std::string_view data) {
+  delaying_ = false;
+  start_protocol(true);
+  return data.size();
+}
 
 std::size_t session::advance(std::string_view data) {
   std::size_t consumed = 0;
@@ -462,7 +494,9 @@ void session::on_authenticated(authenticated& outcome) {
   if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
     return;
   // A copy: the answer ends the question.
-  auto mechanism = std::get<smtp::ask::authenticate>(*protocol_->pending()).mechanism;
+  auto& question = std::get<smtp::ask::authenticate>(*protocol_->pending());
+  auto mechanism = question.mechanism;
+  auto user = question.who.username.substr(0, logged_user_max);
   if (outcome.status == HEDWIG_OK) {
     senders_ = std::move(outcome.senders);
     protocol_->authenticated(std::move(outcome.identity));
@@ -470,7 +504,7 @@ void session::on_authenticated(authenticated& outcome) {
   } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
     relay().counts.auth(mechanism, "denied").add();
     telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
-                   {{"peer", node().label}, {"listener", listener_settings().name}});
+                   {{"peer", node().label}, {"listener", listener_settings().name}, {"user", user}});
     protocol_->auth_failed();
   } else {
     relay().counts.auth(mechanism, "unavailable").add();
@@ -532,6 +566,11 @@ void session::watch_time() {
 }
 
 void session::on_timeout() {
+  if (std::exchange(delaying_, false)) {
+    start_protocol(false);
+    stream_->resume_reading(); // what came meanwhile, where that is allowed
+    return;
+  }
   relay().counts.limit_hit("server.cmd_timeout").add();
   if (!protocol_) {
     stream_->abort(); // a TLS handshake that does not end

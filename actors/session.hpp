@@ -53,7 +53,10 @@ private:
   void go_on();
   void finish_step();
   void send_output();
-  void start_protocol(std::optional<smtp::tls_facts> tls);
+  /// Greets now, or after server.greeting_delay who is not one of ours.
+  void greet_in_time(bool spoke_early);
+  void start_protocol(bool refuse_early_talker);
+  std::size_t refuse_early_talker(std::string_view data);
   void answer_questions();
 
   // Each answers its question, now or (false) later.
@@ -103,6 +106,7 @@ private:
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
   bool handshaking_ = false;
+  bool delaying_ = false; // the greeting
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -10,7 +10,7 @@ namespace hedwig::app {
 
 int check(const std::string& config_path) {
   auto prepared = prepare(config_path);
-  std::cerr << prepared.warnings << prepared.errors;
+  std::cerr << prepared.text();
   if (!prepared.ok())
     return exit_usage;
   std::cout << config_path << ": ok\n";

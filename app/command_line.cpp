@@ -22,6 +22,7 @@ const std::map<std::string, command, std::less<>>& commands() {
   static const std::map<std::string, command, std::less<>> all{{"server", command::server},
                                                                {"check", command::check},
                                                                {"dkim-generate", command::dkim_generate},
+                                                               {"hash-password", command::hash_password},
                                                                {"config-reference", command::config_reference},
                                                                {"version", command::version},
                                                                {"help", command::help}};
@@ -96,6 +97,7 @@ std::string usage() {
                  "  server            run the relay (the default)\n"
                  "  check             check the configuration and the files it names, then end\n"
                  "  dkim-generate     make a DKIM key and print its DNS record\n"
+                 "  hash-password     read a password from standard input, print its hash for [[server.auth]]\n"
                  "  config-reference  print every configuration key, in Markdown\n"
                  "  version           print the version\n"
                  "\nThe running relay is steered with hedwig-admin.\n\nOptions:");

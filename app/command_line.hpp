@@ -14,7 +14,15 @@ inline constexpr int exit_usage = 2;  ///< wrong command line or configuration
 
 /// What the command line asks for.
 struct command_line {
-  enum class command { server, check, dkim_generate, config_reference, version, help } what = command::server;
+  enum class command {
+    server,
+    check,
+    dkim_generate,
+    hash_password,
+    config_reference,
+    version,
+    help
+  } what = command::server;
   std::string config; ///< path; empty: the default one
   // dkim-generate
   std::string domain;

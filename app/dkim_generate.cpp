@@ -40,7 +40,9 @@ int dkim_generate(const command_line& wanted) {
   auto domain = config::parse_hostname(wanted.domain);
   auto selector = config::parse_hostname(wanted.selector);
   if (!domain || !selector)
-    return refuse(!domain ? domain.error() : selector.error(), exit_usage);
+    return refuse(!domain ? "--domain " + config::quoted(wanted.domain) + " " + domain.error()
+                          : "--selector " + config::quoted(wanted.selector) + " " + selector.error(),
+                  exit_usage);
   auto type = dkim::parse_key_type(wanted.key_type.empty() ? "rsa" : wanted.key_type);
   if (!type)
     return refuse(type.error().text(), exit_usage);

@@ -45,10 +45,14 @@ result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events e
     return std::unexpected{opened.error()};
   if (auto opened = made->open_loops(); !opened)
     return std::unexpected{opened.error()};
+  // Ready is who has a spool (it is open here), every listener and the console: whichever of the two comes last.
+  made->ready_ = std::move(events.started);
+  events.started = [engine = made.get()] { engine->one_part_started(); };
   made->start_actors(std::move(events));
   made->console_ = std::make_unique<admin_http>(*made->context_, *made->system_, made->supervisor_);
   if (auto opened = made->console_->open(); !opened)
     return std::unexpected{opened.error()};
+  made->one_part_started();
   return made;
 }
 
@@ -98,6 +102,13 @@ void engine::start_actors(supervisor_events events) {
   supervisor_ = system_->spawn<supervisor>(*context_, std::move(events), inherited_listeners(policy_->settings));
 }
 
+void engine::one_part_started() {
+  if (parts_waiting_.fetch_sub(1) > 1)
+    return;
+  context_->started = true;
+  ready_();
+}
+
 void engine::drain() { caf::anon_send(supervisor_, hedwig::drain{}); }
 
 void engine::stop_actors() {
@@ -137,31 +148,37 @@ engine::~engine() {
   system_.reset();
 }
 
+void engine::refuse_reload(const std::vector<config::diagnostic>& errors) {
+  context_->metrics.counter("hedwig_reloads_total", "refused").add();
+  for (auto& one : errors)
+    telemetry::log(level::error, component::config, {"config.error", "an error in the new configuration"},
+                   {{"error", one.text()}});
+  telemetry::log(level::error, component::config,
+                 {"config.refused", "the new configuration has errors; the old one stays in force"},
+                 {{"errors", errors.size()}});
+}
+
 void engine::reload(const std::string& config_path) {
-  auto fresh = prepare(config_path, providers_.get(), &context_->policy()->settings);
-  auto& reloads = context_->metrics;
-  if (!fresh.ok()) {
-    reloads.counter("hedwig_reloads_total", "refused").add();
-    telemetry::log(level::error, component::config,
-                   {"config.refused", "the new configuration has errors; the old one stays in force"},
-                   {{"errors", fresh.errors}});
-    return;
-  }
-  auto difference = config::reload_difference(loaded_, *fresh.loaded);
-  for (auto& key : difference.restart)
+  auto [next, changes] = prepare_reload(config_path, loaded_, *providers_);
+  if (!next.ok())
+    return refuse_reload(next.errors);
+  for (auto& one : next.warnings)
+    telemetry::log(level::warn, component::config, {"config.warning", "the new configuration is doubtful"},
+                   {{"warning", one.text()}});
+  for (auto& key : changes.restart)
     telemetry::log(level::warn, component::config, {"config.needs-restart", "this key changed and waits for a restart"},
                    {{"key", key}});
-  for (auto& key : difference.applied)
+  for (auto& key : changes.applied)
     telemetry::log(level::info, component::config, {"config.changed", "this key changed and is in force"},
                    {{"key", key}});
-  providers_->reload(fresh.plan);
-  if (auto levels = telemetry::level_filter_from_environment(fresh.policy->settings.log.level))
+  providers_->reload(next.plan);
+  if (auto levels = telemetry::level_filter_from_environment(next.policy->settings.log.level))
     telemetry::set_levels(*levels);
-  context_->replace_policy(std::move(fresh.policy));
-  loaded_ = std::move(*fresh.loaded);
-  reloads.counter("hedwig_reloads_total", "applied").add();
-  telemetry::log(level::info, component::config,
-                 {"config.reloaded", "configuration, keys and certificates read again"});
+  context_->replace_policy(std::move(next.policy));
+  loaded_ = std::move(*next.loaded);
+  context_->metrics.counter("hedwig_reloads_total", "applied").add();
+  telemetry::log(level::info, component::config, {"config.reloaded", "configuration, keys and certificates read again"},
+                 {{"changed", changes.applied.size()}, {"need_restart", changes.restart.size()}});
 }
 
 } // namespace hedwig::app

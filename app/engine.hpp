@@ -11,6 +11,8 @@
 
 #include <caf/all.hpp>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -28,7 +30,8 @@ public:
   ~engine();
 
   void drain();
-  /// New settings, keys and certificates; what needs a restart is named in the log.
+  /// New settings, keys and certificates. What needs a restart is named in the log and stays as it is; a file with
+  /// errors changes nothing. Thread: the one that started it.
   void reload(const std::string& config_path);
 
   /// What the actors share; for tests, which count them and make them fail.
@@ -39,8 +42,12 @@ private:
   [[nodiscard]] result<void> open_loops();
   [[nodiscard]] result<void> open_resolver();
   void start_actors(supervisor_events events);
+  void one_part_started();
+  void refuse_reload(const std::vector<config::diagnostic>& errors);
   void stop_actors();
 
+  std::atomic<int> parts_waiting_{2}; // the listeners and the console
+  std::function<void()> ready_;
   std::shared_ptr<const relay_policy> policy_;
   config::loaded loaded_;
   std::unique_ptr<providers> providers_;

@@ -2,6 +2,7 @@
 #include "app/check.hpp"
 #include "app/command_line.hpp"
 #include "app/dkim_generate.hpp"
+#include "app/hash_password.hpp"
 #include "app/serve.hpp"
 #include "runtime/config/load.hpp"
 
@@ -24,6 +25,8 @@ int main(int argc, char** argv) {
       return check(parsed->config);
     case command::dkim_generate:
       return dkim_generate(*parsed);
+    case command::hash_password:
+      return hash_password();
     case command::config_reference:
       std::cout << hedwig::config::reference_markdown();
       return exit_ok;

@@ -5,6 +5,8 @@
 #include "runtime/plugin/builtin.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <ranges>
@@ -34,8 +36,7 @@ public:
     auto& settings = loaded_.settings;
     plan_storage(settings);
     if (!settings.server.auth.empty())
-      add(plan_.auth, HEDWIG_AUTH, "static", "server.auth", plugin::static_auth_table(settings.server.auth),
-          {.name = "auth.static"});
+      add_users(settings.server.auth);
     for (auto& one : settings.auth)
       add(plan_.auth, HEDWIG_AUTH, one.use, "auth", *one.settings, settings_of("auth.", one));
     if (!settings.domain_rules.empty())
@@ -57,9 +58,64 @@ private:
             .max_pending = from.max_pending};
   }
 
+  void add_users(const std::vector<config::auth_user>& users) {
+    auto before = plan_.errors.size();
+    add(plan_.auth, HEDWIG_AUTH, "static", "server.auth", users_table(users), {.name = "auth.static"});
+    auto provider = catalogue_.find(HEDWIG_AUTH, "static");
+    if (plan_.errors.size() == before || !provider)
+      return;
+    // It names a key and not which user's: asked for each alone, it tells.
+    std::vector<config::diagnostic> each;
+    auto all = users_table(users);
+    for (auto& user : all.members.front().value.items) {
+      auto alone = all;
+      alone.members.front().value.items = {user};
+      std::ranges::move(plugin::check_provider(host_, *provider, alone, source_of("server.auth")).errors,
+                        std::back_inserter(each));
+    }
+    if (each.empty())
+      return;
+    plan_.errors.resize(before);
+    std::ranges::move(each, std::back_inserter(plan_.errors));
+  }
+
+  plugin::config_source source_of(const std::string& table) const {
+    return {.file = loaded_.path,
+            .table = table,
+            .directory = std::filesystem::absolute(loaded_.path).parent_path(),
+            .host_keys = {}};
+  }
+
+  /// [[server.auth]] for its provider, each value with the place of what it was made of.
+  config::node users_table(std::span<const config::auth_user> users) const {
+    auto table = plugin::static_auth_table(users);
+    auto place = [&](config::node& made, const std::string& path) {
+      auto& written = config::nearest_node(loaded_.root, path);
+      made.line = written.line;
+      made.column = written.column;
+    };
+    place(table, "server.auth");
+    for (auto& list : table.members)
+      for (std::size_t i = 0; i < list.value.items.size(); ++i) {
+        auto path = fmt::format("server.auth[{}]", i);
+        place(list.value.items[i], path);
+        for (auto& key : list.value.items[i].members) {
+          place(key.value, path + "." + key.key);
+          key.line = key.value.line;
+          key.column = key.value.column;
+        }
+      }
+    return table;
+  }
+
   void plan_storage(const config::settings& settings) {
     auto& storage = settings.storage;
     auto table = *storage.provider;
+    if (table.line == 0) { // not written: what is wrong with it is the store's own matter
+      auto& named = config::nearest_node(loaded_.root, "storage.storage_type");
+      table.line = named.line;
+      table.column = named.column;
+    }
     put(table, "path", config::node::of(storage.base_path));
     put(table, "disk_reserve", config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
     add(plan_.storage, HEDWIG_STORAGE, storage.storage_type, "storage." + storage.storage_type, table,
@@ -68,16 +124,19 @@ private:
 
   void add(std::vector<planned_provider>& to, const char* interface_id, const std::string& name,
            const std::string& table, const config::node& written, plugin::instance_settings settings) {
+    auto same = [&](const planned_provider& one) { return one.settings.name == settings.name; };
+    if (std::ranges::any_of(to, same)) // [[auth]] beside [[server.auth]], [[filters]] with `use` beside rules
+      plan_.errors.push_back(
+          {loaded_.path, written.line, written.column,
+           fmt::format("the name of {} is taken by the provider that this program starts for {}: "
+                       "write another name",
+                       settings.name, table == "auth" ? "[[server.auth]]" : "the rules of [[filters]]")});
     auto provider = catalogue_.find(interface_id, name);
     if (!provider) {
       plan_.errors.push_back({loaded_.path, written.line, written.column, provider.error().text()});
       return;
     }
-    plugin::config_source source{.file = loaded_.path,
-                                 .table = table,
-                                 .directory = std::filesystem::absolute(loaded_.path).parent_path(),
-                                 .host_keys = {}};
-    auto checked = plugin::check_provider(host_, *provider, written, source);
+    auto checked = plugin::check_provider(host_, *provider, written, source_of(table));
     std::ranges::move(checked.errors, std::back_inserter(plan_.errors));
     std::ranges::move(checked.warnings, std::back_inserter(plan_.warnings));
     to.push_back({*provider, std::move(settings), std::move(checked.config), config::failure_action::tempfail});
@@ -112,6 +171,27 @@ providers::providers(const config::settings& settings)
   : host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}
 
 provider_plan providers::plan(const config::loaded& loaded) { return planner{catalogue_, host_, loaded}.make(); }
+
+config::reload_options providers::reload_options() {
+  return {.provider_key_changes = [this](auto list, auto use, auto key) { return key_changes(list, use, key); }};
+}
+
+bool providers::key_changes(std::string_view list, std::string_view use, std::string_view key) {
+  auto kind = list == "storage" ? HEDWIG_STORAGE : list == "auth" ? HEDWIG_AUTH : HEDWIG_FILTER;
+  auto provider = catalogue_.find(kind, use);
+  if (!provider || provider->provider->reload == nullptr || provider->provider->schema == nullptr)
+    return false;
+  // Of a nested table, "pool" of "pool.size", only all keys together.
+  auto& schema = *provider->provider->schema;
+  auto belongs = [&](const hedwig_config_key& one) {
+    std::string_view name{one.name};
+    return name == key || (name.starts_with(key) && name.substr(key.size()).starts_with('.'));
+  };
+  auto keys = std::span{schema.keys, schema.key_count};
+  return std::ranges::any_of(keys, [&](auto* one) { return belongs(*one); }) &&
+         std::ranges::all_of(keys,
+                             [&](auto* one) { return !belongs(*one) || (one->flags & HEDWIG_CONFIG_RELOADABLE) != 0; });
+}
 
 result<std::shared_ptr<plugin::instance>> providers::start_one(const planned_provider& what) {
   auto made = plugin::instance::create(host_, what.provider, what.settings, what.config);

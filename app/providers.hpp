@@ -36,6 +36,8 @@ public:
 
   /// Loads the plugins that `loaded` names and checks their settings. Runs no provider.
   [[nodiscard]] provider_plan plan(const config::loaded& loaded);
+  /// What of the settings of those that run may change, for plan_reload().
+  [[nodiscard]] config::reload_options reload_options();
   /// Creates and starts them; the store first. An error names the provider.
   [[nodiscard]] result<relay_plugins> start(const provider_plan& plan);
   /// Hands reloadable settings to those that run under the same name.
@@ -45,6 +47,7 @@ public:
 
 private:
   [[nodiscard]] result<std::shared_ptr<plugin::instance>> start_one(const planned_provider& what);
+  [[nodiscard]] bool key_changes(std::string_view list, std::string_view use, std::string_view key);
 
   std::shared_ptr<plugin::host> host_;
   plugin::catalogue catalogue_;

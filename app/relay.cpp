@@ -1,51 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/relay.hpp"
 
-#include "runtime/config/diagnostic.hpp"
-
 #include <algorithm>
+#include <iterator>
 
 namespace hedwig::app {
 
 namespace {
 
-/// Sessions find their rules by the number of their listener, and the numbers are those of the start.
-void keep_listeners(config::settings& fresh, const config::settings& in_force) {
-  auto wanted = std::move(fresh.server.listeners);
-  fresh.server.listeners = in_force.server.listeners;
-  for (auto& listener : fresh.server.listeners) {
-    auto same = std::ranges::find(wanted, listener.addr, &config::listener_settings::addr);
-    if (same != wanted.end())
-      listener = *same;
+/// Sorted by place, each once: a list of authorities is loaded twice, and fails twice.
+void tidy(std::vector<config::diagnostic>& list) {
+  std::ranges::sort(list);
+  list.erase(std::ranges::unique(list).begin(), list.end());
+}
+
+/// Loads the keys, certificates and providers that `made.loaded` names.
+void load_named(prepared& made, providers& from) {
+  auto& loaded = *made.loaded;
+  policy_report report;
+  made.policy = make_policy(loaded.settings, clock::system().wall(), report);
+  for (auto& one : report.errors)
+    made.errors.push_back(config::diagnostic_at(loaded, one.key, one.text));
+  for (auto& one : report.warnings)
+    made.warnings.push_back(config::diagnostic_at(loaded, one.key, one.text));
+  made.plan = from.plan(loaded);
+  std::ranges::copy(made.plan.errors, std::back_inserter(made.errors));
+  std::ranges::copy(made.plan.warnings, std::back_inserter(made.warnings));
+  tidy(made.errors);
+  tidy(made.warnings);
+}
+
+prepared checked(std::expected<config::loaded, std::vector<config::diagnostic>> loaded) {
+  prepared made;
+  if (!loaded) {
+    made.errors = std::move(loaded.error());
+    return made;
   }
+  made.warnings = loaded->warnings;
+  made.loaded = std::move(*loaded);
+  return made;
 }
 
 } // namespace
 
-prepared prepare(const std::string& config_path, providers* running, const config::settings* in_force) {
-  prepared made;
-  auto loaded = config::load(config_path);
-  if (!loaded) {
-    made.errors = config::to_text(loaded.error());
+std::string prepared::text() const { return config::to_text(warnings, "warning") + config::to_text(errors, "error"); }
+
+prepared prepare(const std::string& config_path) {
+  auto made = checked(config::load(config_path));
+  if (!made.ok())
     return made;
-  }
-  made.loaded = std::move(*loaded);
-  made.warnings = config::to_text(made.loaded->warnings);
-  policy_report report;
-  if (in_force != nullptr)
-    keep_listeners(made.loaded->settings, *in_force);
-  made.policy = make_policy(made.loaded->settings, clock::system().wall(), report);
-  for (auto& one : report.errors)
-    made.errors += config_path + ": " + one.text() + "\n";
-  for (auto& one : report.warnings)
-    made.warnings += config_path + ": " + one + "\n";
-  if (running == nullptr) {
-    made.providers = std::make_unique<providers>(made.loaded->settings);
-    running = made.providers.get();
-  }
-  made.plan = running->plan(*made.loaded);
-  made.errors += config::to_text(made.plan.errors);
-  made.warnings += config::to_text(made.plan.warnings);
+  made.providers = std::make_unique<providers>(made.loaded->settings);
+  load_named(made, *made.providers);
+  return made;
+}
+
+prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force, providers& running) {
+  prepared_reload made;
+  // The machine may have another name by now; the relay keeps the one it started with.
+  made.next = checked(config::load(config_path, in_force.options));
+  if (!made.next.ok())
+    return made;
+  load_named(made.next, running);
+  if (!made.next.ok())
+    return made;
+  made.changes = config::plan_reload(in_force.root, made.next.loaded->root, running.reload_options());
+  auto warnings = std::move(made.next.warnings);
+  made.next = checked(config::load_root(made.changes.root, config_path, in_force.options));
+  if (made.next.ok())
+    load_named(made.next, running);
+  for (auto& one : made.next.errors)
+    one.message += " (together with what waits for a restart)";
+  made.next.warnings = std::move(warnings);
   return made;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace hedwig::app {
 
@@ -17,16 +18,25 @@ struct prepared {
   std::shared_ptr<const relay_policy> policy;
   std::unique_ptr<app::providers> providers;
   provider_plan plan;
-  std::string errors; ///< for a person, one a line; empty: all is well
-  std::string warnings;
+  std::vector<config::diagnostic> errors; ///< sorted by place; empty: all is well
+  std::vector<config::diagnostic> warnings;
 
   [[nodiscard]] bool ok() const noexcept { return errors.empty(); }
+  /// Everything for a person: a line each, marked as error or warning.
+  [[nodiscard]] std::string text() const;
 };
 
-/// Reads everything and reports all errors at once, those of later steps included where they can be known. For a relay
-/// that reloads: `running` keeps its plugin host, and `in_force` its listeners: they stay the ones that listen, in
-/// their order, each with the new rules for its address; rules for other addresses wait for a restart.
-[[nodiscard]] prepared prepare(const std::string& config_path, providers* running = nullptr,
-                               const config::settings* in_force = nullptr);
+/// Reads everything and reports all errors at once, those of later steps included where they can be known.
+[[nodiscard]] prepared prepare(const std::string& config_path);
+
+/// What a running relay makes of its changed file. `next` holds the settings in force with the reloadable ones of the
+/// file; its errors are those of the whole file, which could otherwise not be started with any more.
+struct prepared_reload {
+  prepared next;
+  config::reload_plan changes;
+};
+
+[[nodiscard]] prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force,
+                                             providers& running);
 
 } // namespace hedwig::app

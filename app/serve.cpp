@@ -3,6 +3,7 @@
 
 #include "app/command_line.hpp"
 #include "app/engine.hpp"
+#include "app/service_manager.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <csignal>
@@ -40,7 +41,7 @@ sigset_t handled_signals() {
 bool open_log(const config::log_settings& settings) {
   auto levels = telemetry::level_filter_from_environment(settings.level);
   if (!levels) {
-    std::cerr << "hedwig: HEDWIG_LOG_LEVEL: " << levels.error().text() << '\n';
+    std::cerr << "hedwig: " << levels.error().text() << '\n';
     return false;
   }
   telemetry::start_log({.levels = *levels,
@@ -53,8 +54,10 @@ bool open_log(const config::log_settings& settings) {
 supervisor_events events_for(progress& seen) {
   return {.started =
               [] {
-                telemetry::log(level::info, component::main, {"relay.ready", "every listener listens; mail is taken"},
+                telemetry::log(level::info, component::main,
+                               {"relay.ready", "spool, listeners and console are open; mail is taken"},
                                {{"version", HEDWIG_VERSION}, {"pid", ::getpid()}});
+                tell_service_manager("READY=1\nSTATUS=mail is taken");
               },
           .failed =
               [&seen](const std::string& why) {
@@ -88,8 +91,7 @@ int next_signal(const sigset_t& set, std::optional<std::chrono::nanoseconds> tim
   return which > 0 ? which : 0;
 }
 
-int run(engine& relay, progress& seen, const std::string& config_path, const sigset_t& set,
-        std::chrono::nanoseconds drain_timeout) {
+int run(engine& relay, progress& seen, const std::string& config_path, const sigset_t& set) {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   for (;;) {
     std::optional<std::chrono::nanoseconds> left;
@@ -122,7 +124,8 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
       }
       telemetry::log(level::info, component::main,
                      {"relay.draining", "no new connections; finishing what is under way"});
-      deadline = std::chrono::steady_clock::now() + drain_timeout;
+      tell_service_manager("STOPPING=1\nSTATUS=finishing what is under way");
+      deadline = std::chrono::steady_clock::now() + relay.context().policy()->settings.process.drain_timeout;
       relay.drain();
     }
   }
@@ -137,16 +140,15 @@ int serve(const std::string& config_path) {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   auto from = prepare(config_path);
-  std::cerr << from.warnings << from.errors;
+  std::cerr << from.text();
   if (!from.ok())
     return exit_usage;
   if (!open_log(from.policy->settings.log))
     return exit_usage;
-  auto drain_timeout = from.policy->settings.process.drain_timeout;
   progress seen;
   int status = exit_failed;
   if (auto relay = engine::start(std::move(from), events_for(seen))) {
-    status = run(**relay, seen, config_path, set, drain_timeout);
+    status = run(**relay, seen, config_path, set);
     relay->reset();
     telemetry::log(level::info, component::main, {"relay.stopped", "stopped"}, {{"status", status}});
   } else {

@@ -287,7 +287,8 @@ void session::end_of_message() {
   const std::uint64_t limit = owner_.options().size_max;
   if (limit != 0 && message_.size > limit)
     return respond(stage::dot, 552, "5.3.4 Message too big", message_.sender);
-  respond(stage::dot, 250, "2.0.0 Ok: thrown away", message_.sender);
+  const bool kept = !owner_.options().store_directory.empty();
+  respond(stage::dot, 250, kept ? "2.0.0 Ok: stored" : "2.0.0 Ok: thrown away", message_.sender);
 }
 
 // ---- replies

@@ -16,4 +16,13 @@ std::string to_text(std::span<const diagnostic> list) {
   return out;
 }
 
+std::string to_text(std::span<const diagnostic> list, std::string_view mark) {
+  std::string out;
+  for (auto one : list) {
+    one.message = fmt::format("{}: {}", mark, one.message);
+    out.append(one.text()).append("\n");
+  }
+  return out;
+}
+
 } // namespace hedwig::config

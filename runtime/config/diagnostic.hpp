@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace hedwig::config {
 
@@ -25,5 +26,7 @@ struct diagnostic {
 
 /// The texts, one a line, each line ended.
 [[nodiscard]] std::string to_text(std::span<const diagnostic> list);
+/// "file:line:column: error: message": with `mark` ("error", "warning") after the place, as compilers have it.
+[[nodiscard]] std::string to_text(std::span<const diagnostic> list, std::string_view mark);
 
 } // namespace hedwig::config

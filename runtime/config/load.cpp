@@ -69,16 +69,21 @@ std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, 
   auto root = ends_with(path, ".json") ? read_json(text, path) : read_toml(text, path);
   if (!root)
     return std::unexpected{std::vector{root.error()}};
+  return load_root(std::move(*root), path, options);
+}
 
+std::expected<loaded, std::vector<diagnostic>> load_root(node root, const std::string& path,
+                                                         const load_options& options) {
   report found{path};
   draft what;
-  check_table(&*root, {}, &what, folder_of(path), found);
+  auto all = completed(options);
+  check_table(&root, {}, &what, folder_of(path), found);
   // Rules compare values: with a bad one among them they would tell things that are not so.
   if (!found.failed())
-    apply_rules(what, *root, completed(options), found);
+    apply_rules(what, root, all, found);
   if (found.failed())
     return std::unexpected{found.errors()};
-  return loaded{std::move(what.settings), found.warnings(), path, std::move(*root)};
+  return loaded{std::move(what.settings), found.warnings(), path, std::move(root), std::move(all)};
 }
 
 std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, const load_options& options) {
@@ -91,6 +96,14 @@ std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, con
   if (std::ferror(file.get()))
     return whole_file(path, system_error(errno, "cannot read").message);
   return load_text(text, path, options);
+}
+
+diagnostic diagnostic_at(const loaded& file, std::string_view key_path, std::string_view message) {
+  const auto& at = nearest_node(file.root, key_path);
+  std::string line{message};
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return {file.path, at.line, at.column, std::move(line)};
 }
 
 settings defaults(const std::string& machine_name) {

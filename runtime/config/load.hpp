@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,8 @@ struct loaded {
   config::settings settings;
   std::vector<diagnostic> warnings; ///< sorted by place
   std::string path;                 ///< as given
-  node root;                        ///< everything as written, for reload_difference()
+  node root;                        ///< everything as written, for plan_reload()
+  load_options options;             ///< as given, completed from the system
 };
 
 /// Reads and checks a whole file: TOML, or JSON when the name ends in ".json". Either settings that hold every promise
@@ -39,15 +41,34 @@ struct loaded {
 [[nodiscard]] std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, const std::string& path,
                                                                        const load_options& options = {});
 
-struct reload_report {
-  std::vector<std::string> applied; ///< keys that changed and take effect at once
-  std::vector<std::string> restart; ///< keys that changed and wait for a restart
-  [[nodiscard]] bool empty() const noexcept { return applied.empty() && restart.empty(); }
+/// The same for what was read before; `root` was made by load() or plan_reload().
+[[nodiscard]] std::expected<loaded, std::vector<diagnostic>> load_root(node root, const std::string& path,
+                                                                       const load_options& options);
+
+/// What the schema does not know about the relay that reloads.
+struct reload_options {
+  /// Whether the key `key` of the provider `use` may change while it runs; `list` is "auth", "filters" or "storage".
+  /// Null: none may.
+  std::function<bool(std::string_view list, std::string_view use, std::string_view key)> provider_key_changes;
 };
 
-/// Which keys differ between two loaded files, by the schema's `reloadable` flags; sorted, each key once. Keys of a
-/// provider count as the provider's table ("storage.rocksdb"): the plugin host knows more.
-[[nodiscard]] reload_report reload_difference(const loaded& before, const loaded& after);
+struct reload_plan {
+  /// The file in force with the reloadable keys of the wanted one taken over, and nothing else.
+  node root;
+  std::vector<std::string> applied; ///< keys in which `root` differs from the file in force
+  std::vector<std::string> restart; ///< keys in which the wanted file differs from `root`
+};
+
+/// What a running relay takes over of a changed file: the one place that decides it, by the schema's `reloadable`
+/// flags, so that what is said to be in force is. Listeners are known by their address, providers by their name; the
+/// order of listeners means nothing. Of lists that are not reloadable no entry comes or goes; nor
+/// do the first and the last of [[server.auth]] and of the rules of [[filters]], whose providers run or do not. Names
+/// are sorted, each stands once: "server.listeners[127.0.0.1:25].relay_from", "auth[ldap].uri", "routes".
+[[nodiscard]] reload_plan plan_reload(const node& in_force, const node& wanted, const reload_options& options = {});
+
+/// A complaint about the key at a path of keys and indexes, such as "server.dkim[1].private_key", or about the nearest
+/// table around it that the file has. The message is made one line.
+[[nodiscard]] diagnostic diagnostic_at(const loaded& file, std::string_view key_path, std::string_view message);
 
 /// docs/configuration.md, printed from the schema.
 [[nodiscard]] std::string reference_markdown();

@@ -41,6 +41,11 @@ struct member {
   node value;
 };
 
+/// The node at a path of keys and indexes ("server.listeners[1].addr"), or null.
+[[nodiscard]] const node* find_path(const node& root, std::string_view path);
+/// The same, or the nearest table around it that is there; `root` at the last.
+[[nodiscard]] const node& nearest_node(const node& root, std::string_view path);
+
 /// "a string", "an integer", "a boolean", "a list", "a table": for messages.
 [[nodiscard]] std::string_view describe(node::kind type) noexcept;
 

@@ -11,8 +11,9 @@ namespace {
 constexpr std::string_view head = R"(# Configuration
 
 `hedwig -c FILE` reads one TOML file, or JSON with the same tables and keys when its name ends in `.json`. `hedwig check -c FILE`
-reads and checks it without starting. All errors are shown at once, each as `file:line:column: what is wrong: what to write`; with
-an error nothing starts and the exit code is 2. Warnings do not stop the start.
+reads and checks it without starting, with the certificates, keys and providers that it names. All errors are shown at once, each as
+`file:line:column: error: what is wrong: what to write`; with an error nothing starts and the exit code is 2. Lines with
+`warning` do not stop the start.
 
 This page is printed from the table that checks the file (runtime/config/schema.cpp); a test compares the two.
 
@@ -20,8 +21,8 @@ This page is printed from the table that checks the file (runtime/config/schema.
 - A **size** is a number of bytes, or a text: `"64KiB"`, `"25MiB"`, `"1GiB"` (powers of 1024), `"25MB"` (of 1000).
 - A **domain** is `"example.com"`, `"*.example.com"` (its subdomains, not itself) or `"*"`.
 - A relative **path** starts at the folder of the file.
-- **Reload**: yes means that SIGHUP applies a change; otherwise the log names the key and a restart does. Adding or removing a
-  `[[table]]` of a list follows the same rule as the list.
+- **Reload**: yes means that SIGHUP applies a change; otherwise the log names the key, its old value stays in force, and a
+  restart applies it. Of each `[[list]]` it is said whether SIGHUP adds and removes entries.
 - *0.10* marks keys that are read for the sake of files written for Hedwig 0.10 and mean nothing here; they give a warning.
 
 A file for Hedwig 0.10 works as it is, with these differences on purpose: unknown keys are errors; without `[server.auth]` only
@@ -120,6 +121,8 @@ void print_table(const schema_key& table, std::string& out) {
   const auto name = display(table.path);
   const bool list = table.type != kind::table;
   out += fmt::format("## `{}{}{}`\n\n{}\n\n", list ? "[[" : "[", name, list ? "]]" : "]", table.help);
+  if (list)
+    out += table.has(reloadable) ? "Entries come and go with a reload.\n\n" : "Entries come and go with a restart.\n\n";
   bool first = true;
   for (const auto& key : schema()) {
     if (key.parent() != table.path || key.is_table())

@@ -18,38 +18,8 @@ struct scene {
   const load_options& options;
   report& out;
 
-  /// The node at a path of keys and indexes ("server.listeners[1].addr"), or null.
-  [[nodiscard]] const node* find(std::string_view path) const {
-    const node* at = &root;
-    while (at && !path.empty()) {
-      const auto end = path.find_first_of(".[");
-      if (path.front() == '[') {
-        const auto close = path.find(']');
-        const auto index = static_cast<std::size_t>(std::stoul(std::string{path.substr(1, close - 1)}));
-        // A single table where a list may stand is its own first item.
-        if (at->type == node::kind::array)
-          at = index < at->items.size() ? &at->items[index] : nullptr;
-        path.remove_prefix(close + 1);
-      } else {
-        at = at->find(path.substr(0, end));
-        path.remove_prefix(end == path.npos ? path.size() : end);
-      }
-      if (path.starts_with('.'))
-        path.remove_prefix(1);
-    }
-    return at;
-  }
-  /// Where a key stands, or the nearest table around it that does.
-  [[nodiscard]] place at(std::string path) const {
-    for (;;) {
-      if (const auto* found = find(path))
-        return *found;
-      const auto cut = path.find_last_of(".[");
-      if (cut == path.npos)
-        return root;
-      path.resize(cut);
-    }
-  }
+  [[nodiscard]] const node* find(std::string_view path) const { return find_path(root, path); }
+  [[nodiscard]] place at(std::string_view path) const { return nearest_node(root, path); }
   template <class... Args>
   void error(const std::string& path, fmt::format_string<Args...> text, Args&&... args) const {
     out.error(at(path), fmt::format(text, std::forward<Args>(args)...));
@@ -271,8 +241,12 @@ void provider_names(const scene& in, std::vector<provider_settings>& list, std::
     auto& one = list[i];
     if (one.name.empty())
       one.name = one.use;
-    if (!one.settings)
-      one.settings = std::make_shared<const node>();
+    // The provider's complaints about its table as a whole stand where it is named.
+    auto placed = one.settings ? *one.settings : node{};
+    const auto at = in.at(fmt::format("{}[{}].use", table, places[i]));
+    placed.line = at.line;
+    placed.column = at.column;
+    one.settings = std::make_shared<const node>(std::move(placed));
     if (!seen.insert(one.name).second)
       in.error(fmt::format("{}[{}].use", table, places[i]),
                "{}.name = {} stands here twice: give this one another name", table, quoted(one.name));

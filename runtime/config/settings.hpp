@@ -105,6 +105,8 @@ struct server_settings {
   std::uint32_t max_auth_failures{};
   std::uint32_t max_received_fields{};
   std::uint64_t max_header_size{}; ///< bytes
+  bool refuse_early_talkers{};
+  duration greeting_delay{};
   pool_settings smtp;
   metrics_settings metrics;
   health_settings health;
@@ -216,6 +218,7 @@ struct dsn_settings {
   std::optional<duration> delay_warning;
   std::string from; ///< address of the header From; "MAILER-DAEMON@<hostname>" unless set
   dsn_return return_message{};
+  std::uint64_t max_return_size{}; ///< bytes; a longer message goes back with its header alone
   friend bool operator==(const dsn_settings&, const dsn_settings&) = default;
 };
 

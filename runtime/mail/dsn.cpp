@@ -22,6 +22,7 @@ constexpr std::size_t text_max = 1000;
 constexpr std::size_t envelope_id_max = 100; // RFC 3461 4.4
 constexpr std::size_t message_id_max = 900;
 constexpr std::size_t header_line_max = 900;
+constexpr std::size_t line_max = 998; // RFC 5322 2.1.1
 constexpr std::string_view default_boundary = "=_report_";
 
 // ---- input made safe
@@ -133,6 +134,22 @@ original_header read_header(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
+/// Whether RFC 5322 section 2.1.1 and RFC 2045 section 2.8 let this stand in a report as it is.
+bool is_carriable(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find("\r\n", at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    if (line.size() > line_max || line.find_first_of(std::string_view{"\0\r\n", 3}) != std::string_view::npos)
+      return false;
+    at = end + crlf.size();
+  }
+  return true;
+}
+
+bool returns_all(const dsn_report& report) {
+  return report.kind == dsn_kind::failure && !report.original.empty() && is_carriable(report.original);
+}
+
 // ---- text for people
 
 /// Wraps at spaces, each line after `indent` spaces; a word longer than a line may be is broken.
@@ -220,7 +237,9 @@ std::string human_part(const dsn_report& report, const std::vector<dsn_recipient
     out += wrapped(fmt::format("For the postmaster: the message is {} in the log of {}.",
                                sanitise_peer_text(report.queue_id, host_max), host),
                    0);
-  out += wrapped("Below are the details for programs and the header of your message.", 0);
+  out += wrapped(fmt::format("Below are the details for programs and {}your message.",
+                             returns_all(report) ? "" : "the header of "),
+                 0);
   return out;
 }
 
@@ -297,7 +316,10 @@ std::string boundary_for(std::string_view unique, const std::vector<part>& parts
 std::string main_header(const dsn_report& report, std::string_view host, std::string_view unique,
                         std::string_view message_id) {
   const bool failure = report.kind == dsn_kind::failure;
-  std::string out = folded_field("From", fmt::format("Mail Delivery System <MAILER-DAEMON@{}>", host));
+  std::string from = ascii_only(sanitise_peer_text(report.from, address_max));
+  if (from.empty())
+    from = fmt::format("MAILER-DAEMON@{}", host);
+  std::string out = folded_field("From", fmt::format("Mail Delivery System <{}>", from));
   out += folded_field("To", fmt::format("<{}>", sanitise_peer_text(report.sender, address_max)));
   out += folded_field("Subject", failure ? "Your message could not be delivered" : "Your message is delayed");
   out += folded_field("Date", date_text(report.now));
@@ -343,11 +365,15 @@ dsn_message make_dsn(const dsn_report& report) {
 
   std::string human = human_part(report, listed, host);
   const std::string_view human_type = is_ascii(human) ? "text/plain; charset=us-ascii" : "text/plain; charset=utf-8";
-  const std::string_view header_type = is_ascii(original.text) ? "text/rfc822-headers" : "message/global-headers";
+  const bool all = returns_all(report);
+  // RFC 6532 section 3.7: message/global only for a header outside ASCII; an 8-bit body alone is no reason.
+  const bool global_header = !is_ascii(original.text);
+  const std::string_view original_type = all ? (global_header ? "message/global" : "message/rfc822")
+                                             : (global_header ? "message/global-headers" : "text/rfc822-headers");
   std::vector<part> parts{{human_type, std::move(human)},
                           {global ? "message/global-delivery-status" : "message/delivery-status",
                            status_part(report, listed, host, global)},
-                          {header_type, std::move(original.text)}};
+                          {original_type, all ? std::string{report.original} : std::move(original.text)}};
   dsn_message out;
   out.needs_smtputf8 = !is_ascii(report.sender);
   out.is_8bit = std::any_of(parts.begin(), parts.end(), [](const part& p) { return !is_ascii(p.text); });

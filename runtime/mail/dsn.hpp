@@ -34,7 +34,8 @@ struct dsn_recipient {
 /// Everything a report is made of; there is no clock and no randomness inside make_dsn.
 struct dsn_report {
   dsn_kind kind = dsn_kind::failure;
-  std::string reporting_mta; ///< our host name; also the domain of From
+  std::string reporting_mta; ///< our host name
+  std::string from;          ///< address of the From field, ASCII; empty: MAILER-DAEMON at reporting_mta
   std::string sender;        ///< reverse-path of the original: who gets this. Must not be empty (no bounce of a bounce)
   std::string envelope_id;   ///< ENVID as received; empty: field left out
   std::string unique;        ///< letters and digits nobody else uses: left part of Message-ID, middle of the boundary
@@ -44,7 +45,11 @@ struct dsn_report {
   std::vector<dsn_recipient> recipients;
   std::string_view original_headers;   ///< header section of the original, any line ends; borrowed for the call
   std::size_t headers_max = 32 * 1024; ///< bytes of it that go in
-  std::size_t recipients_max = 1000;   ///< more than this are counted in the text and not listed
+  /// The whole of the original, which then goes back instead of its header (RFC 3461 section 5.2.6: of failures only);
+  /// empty: the header alone. Borrowed. One that no report can carry (NUL, line ends other than CRLF, lines over 998
+  /// bytes) goes back as its header.
+  std::string_view original;
+  std::size_t recipients_max = 1000; ///< more than this are counted in the text and not listed
 };
 
 /// A finished notification: CRLF line ends, no line over 998 bytes, not dot-stuffed. Its reverse-path is null (<>).

@@ -116,4 +116,9 @@ void socket_connection::refuse(std::string_view text) {
   socket_.reset();
 }
 
+bool socket_connection::has_input() const noexcept {
+  char first = 0;
+  return socket_ && ::recv(socket_.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 } // namespace hedwig::net

@@ -52,6 +52,7 @@ public:
   [[nodiscard]] const address& peer() const noexcept override { return peer_; }
   [[nodiscard]] const address& local() const noexcept override { return local_; }
   void refuse(std::string_view text) override;
+  [[nodiscard]] bool has_input() const noexcept override;
   [[nodiscard]] descriptor take_socket() noexcept { return std::move(socket_); }
 
 private:

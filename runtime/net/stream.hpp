@@ -127,6 +127,8 @@ public:
   /// Sends `text` as far as one attempt takes it ("421 too many connections\r\n") and closes; for a listener at its
   /// limit.
   virtual void refuse(std::string_view text) = 0;
+  /// The peer has sent something already.
+  [[nodiscard]] virtual bool has_input() const noexcept { return false; }
 };
 
 } // namespace hedwig::net

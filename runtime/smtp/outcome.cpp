@@ -157,7 +157,7 @@ verdict classify(client_stage stage, local_failure failure, std::string_view det
     v.next = next_step::none;
   }
   if (const std::string more = mail::sanitise_peer_text(detail, detail_max); !more.empty())
-    v.text += ": " + more;
+    v.text = more.starts_with(found->sentence) ? more : v.text + ": " + more; // not twice the same
   return v;
 }
 

@@ -70,7 +70,7 @@ inline constexpr standard_reply goodbye{221, {2, 0, 0}, "Bye"};
 inline constexpr standard_reply start_tls{220, {2, 0, 0}, "Ready to start TLS"};
 inline constexpr standard_reply authenticated{235, {2, 7, 0}, "Authentication succeeded"};
 inline constexpr standard_reply cannot_verify{252, {2, 1, 5}, "Not verified; send mail and see"};
-inline constexpr standard_reply help{214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS AUTH"};
+inline constexpr standard_reply help{214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"};
 
 // The session ends (421, or a refused connection)
 inline constexpr standard_reply timed_out{421, {4, 4, 2}, "Timeout, closing connection"};

@@ -285,6 +285,8 @@ private:
   // The rest of the dialogue.
   void say_hello();
   void say_extensions();
+  [[nodiscard]] bool offers_starttls() const noexcept;
+  [[nodiscard]] bool offers_auth() const noexcept;
   void continue_auth(std::optional<std::string_view> response);
   void decode_and_continue_auth(std::string_view base64);
   std::size_t feed_data(std::string_view bytes);

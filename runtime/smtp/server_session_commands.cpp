@@ -48,6 +48,12 @@ void server_session::say_hello() {
     say_extensions();
 }
 
+bool server_session::offers_starttls() const noexcept { return settings_->starttls && !tls(); }
+
+bool server_session::offers_auth() const noexcept {
+  return !settings_->mechanisms.empty() && identity_.empty() && (tls() || settings_->auth_in_clear);
+}
+
 void server_session::say_extensions() {
   auto& offered = *settings_;
   if (offered.pipelining)
@@ -58,9 +64,9 @@ void server_session::say_extensions() {
     output_ += "250-8BITMIME\r\n";
   if (offered.smtputf8)
     output_ += "250-SMTPUTF8\r\n";
-  if (offered.starttls && !tls())
+  if (offers_starttls())
     output_ += "250-STARTTLS\r\n";
-  if (!offered.mechanisms.empty() && identity_.empty() && (tls() || offered.auth_in_clear)) {
+  if (offers_auth()) {
     output_ += "250-AUTH";
     for (auto& mechanism : offered.mechanisms)
       output_.append(" ").append(mechanism);
@@ -153,7 +159,14 @@ void server_session::on(vrfy_command&) { say(replies::cannot_verify); }
 
 void server_session::on(expn_command&) { bad(replies::not_implemented); }
 
-void server_session::on(help_command&) { say(replies::help); }
+void server_session::on(help_command&) {
+  reply answer = replies::help;
+  if (offers_starttls())
+    answer.text += " STARTTLS";
+  if (offers_auth())
+    answer.text += " AUTH";
+  say(answer);
+}
 
 void server_session::on(bdat_command&) { bad(replies::not_implemented); }
 

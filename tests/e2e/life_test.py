@@ -42,7 +42,7 @@ class Ending(Case):
     @staticmethod
     def greets(relay):
         try:
-            with socket.create_connection((relay.address, relay.port), timeout=5) as link:
+            with socket.create_connection((relay.address, relay.port), timeout=60) as link:
                 return link.recv(3) == b"220"
         except OSError:
             return False
@@ -194,7 +194,7 @@ class Reload(Case):
         relay.start()
 
         def served():
-            return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((relay.address, port), timeout=10))
+            return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((relay.address, port), timeout=60))
 
         before = served()
         make_certificate(self.folder, addresses=[host()])
@@ -207,7 +207,7 @@ class Configuration(Case):
         path = self.folder / name
         if text is not None:
             path.write_text(text)
-        done = subprocess.run([program("hedwig"), *arguments, "-c", str(path)], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([program("hedwig"), *arguments, "-c", str(path)], capture_output=True, text=True, timeout=300,
                               stdin=subprocess.DEVNULL, cwd=self.folder)
         return done.returncode, done.stdout + done.stderr, path
 
@@ -226,7 +226,7 @@ class Configuration(Case):
     def test_a_good_file_passes(self):
         relay = self.relay(start=False)
         relay.write_config()
-        done = subprocess.run(relay.command("check"), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(relay.command("check"), capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertFalse(any(relay.folder.glob("spool/*")), "a check touches no spool")
 
@@ -266,7 +266,7 @@ class Configuration(Case):
     def test_version_and_help_are_there(self):
         for name in ("hedwig", "hedwig-admin", "hedwig-sink"):
             for option in ("--help", "--version"):
-                done = subprocess.run([program(name), option], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+                done = subprocess.run([program(name), option], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
                 self.assertEqual(done.returncode, 0, f"{name} {option}: {done.stdout}{done.stderr}")
                 self.assertTrue(done.stdout.strip(), f"{name} {option} says something")
 

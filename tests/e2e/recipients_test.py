@@ -98,7 +98,7 @@ class Idle(Case):
         links = []
         try:
             for _ in range(self.COUNT // 50):
-                batch = [socket.create_connection((relay.address, relay.port), timeout=30) for _ in range(50)]
+                batch = [socket.create_connection((relay.address, relay.port), timeout=300) for _ in range(50)]
                 links += batch
                 for link in batch:
                     self.assertEqual(link.recv(3), b"220")

@@ -142,6 +142,36 @@ class Bounce(Case):
         self.assertIn(original.get_content_type(), ("text/rfc822-headers", "message/rfc822"))
         self.assertIn("lost words", original.as_string())
 
+    def bounced(self, dsn, message):
+        sink = self.sink(on_rcpt=self.refused())
+        relay = self.relay({"dsn": dsn}, next_hop=sink.next_hop)
+        relay.submit(message)
+        report = sink.wait(relay=relay)[0].message
+        return report, list(report.iter_parts())[2]
+
+    LOST = "first line \u00e9\r\n.second line\r\n\r\n--=_report_\r\n"
+
+    def test_the_whole_message_goes_back_where_that_is_wished(self):
+        message = plain_message(subject="lost words", body=self.LOST).encode()
+        report, original = self.bounced({"return_message": "full", "from": "postmaster@example.test"}, message)
+        self.assertEqual(str(report["From"].addresses[0].addr_spec), "postmaster@example.test")
+        self.assertEqual(report.get_content_type(), "multipart/report")
+        self.assertEqual(original.get_content_type(), "message/rfc822")
+        inner = original.get_payload()[0]
+        self.assertEqual(inner["Subject"], "lost words")
+        self.assertEqual(inner.get_payload(decode=True).decode().replace("\r\n", "\n").rstrip(),
+                         self.LOST.replace("\r\n", "\n").rstrip())
+
+    def test_a_message_over_the_limit_goes_back_with_its_header_alone(self):
+        message = plain_message(subject="lost words", body="secret words\r\n" * 200)
+        for dsn in ({"return_message": "full", "max_return_size": 2000}, {"return_message": "headers"}, {}):
+            with self.subTest(dsn):
+                report, original = self.bounced(dsn, message)
+                self.assertEqual(original.get_content_type(), "text/rfc822-headers")
+                self.assertIn("lost words", original.as_string())
+                self.assertNotIn("secret words", report.as_string())
+                self.assertEqual(str(report["From"].addresses[0].addr_spec), "MAILER-DAEMON@relay.example.test")
+
     def test_a_null_sender_never_gets_one(self):
         sink = self.sink(on_rcpt=self.refused())
         relay = self.relay(next_hop=sink.next_hop)

@@ -17,7 +17,7 @@ class Sink(Case):
         return self.opened(Background(command, self.log, lambda: listening(host(), self.port)))
 
     def client(self):
-        return smtplib.SMTP(host(), self.port, "client.example.test", timeout=20)
+        return smtplib.SMTP(host(), self.port, "client.example.test", timeout=300)
 
     def send(self, recipients=("bob@example.net",), **kwargs):
         with self.client() as client:
@@ -75,12 +75,12 @@ class Sink(Case):
         self.start("--starttls", "on")
         done = subprocess.run([tool("swaks", "swaks"), "--server", host(), "--port", str(self.port), "--to", "bob@example.net",
                                "--from", "alice@example.test", "--tls", "--timeout", "20"], capture_output=True, text=True,
-                              timeout=60, stdin=subprocess.DEVNULL)
+                              timeout=300, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_a_wrong_command_line_exits_2(self):
         for arguments in (["--reply", "nonsense"], ["--nonsense"], ["--listen"], ["--max-size", "big"]):
-            done = subprocess.run([program("hedwig-sink"), *arguments], capture_output=True, text=True, timeout=20)
+            done = subprocess.run([program("hedwig-sink"), *arguments], capture_output=True, text=True, timeout=300)
             self.assertEqual(done.returncode, 2, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertIn(arguments[0], done.stdout + done.stderr)
 

@@ -34,7 +34,7 @@ class Submission(Case):
         command = [tool("swaks", "swaks"), "--server", relay.address, "--port", str(port or relay.port), "--helo",
                    "client.example.test", "--from", "alice@example.test", "--to", "bob@example.net", "--timeout", "20",
                    "--header", "Subject: by swaks", *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
 
 
 class PlainClients(Submission):
@@ -108,7 +108,7 @@ class PlainClients(Submission):
 
     def test_a_pipelined_session_in_one_segment_is_answered_in_order(self):
         relay = self.relay(next_hop=self.next_hop.next_hop)
-        with socket.create_connection((relay.address, relay.port), timeout=20) as link:
+        with socket.create_connection((relay.address, relay.port), timeout=300) as link:
             stream = link.makefile("rb")
             self.assertTrue(stream.readline().startswith(b"220"))
             link.sendall(b"EHLO a.example.test\r\n")
@@ -124,7 +124,7 @@ class PlainClients(Submission):
     def test_only_crlf_dot_crlf_ends_the_data(self):
         relay = self.relay(next_hop=self.next_hop.next_hop)
         for ending in (b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r"):
-            with self.subTest(ending=ending), socket.create_connection((relay.address, relay.port), timeout=20) as link:
+            with self.subTest(ending=ending), socket.create_connection((relay.address, relay.port), timeout=300) as link:
                 stream = link.makefile("rb")
                 stream.readline()
                 link.sendall(b"HELO a.example.test\r\nMAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n")
@@ -184,7 +184,7 @@ class Refusals(Submission):
     def test_connections_above_the_limit_get_421(self):
         relay = self.relay({"server": {"max_connections": 3}}, self.next_hop.next_hop)
         links = [relay.smtp() for _ in range(3)]
-        with socket.create_connection((relay.address, relay.port), timeout=20) as extra:
+        with socket.create_connection((relay.address, relay.port), timeout=300) as extra:
             self.assertRegex(extra.recv(200), rb"^421 4\.7\.0 ")
         for link in links:
             link.quit()
@@ -208,7 +208,7 @@ class Refusals(Submission):
 
     def test_http_ends_the_session(self):
         relay = self.relay(next_hop=self.next_hop.next_hop)
-        with socket.create_connection((relay.address, relay.port), timeout=20) as link:
+        with socket.create_connection((relay.address, relay.port), timeout=300) as link:
             link.recv(200)
             link.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n\r\nMAIL FROM:<a@example.test>\r\n")
             stream = link.makefile("rb").read()
@@ -289,7 +289,7 @@ class Authentication(Submission):
 
     def test_what_was_said_before_starttls_is_forgotten(self):
         relay = self.relay_with_tls()
-        with socket.create_connection((relay.address, self.starttls_port), timeout=20) as link:
+        with socket.create_connection((relay.address, self.starttls_port), timeout=300) as link:
             link.recv(1000)
             link.sendall(b"EHLO a.example.test\r\n")
             link.recv(4000)

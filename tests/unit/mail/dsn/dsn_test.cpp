@@ -188,6 +188,33 @@ TEST(dsn, keeps_every_line_within_998_bytes) {
   judged(make_dsn(r));
 }
 
+TEST(dsn, returns_the_whole_message_of_a_failure_and_its_header_of_a_delay) {
+  dsn_report r = failure();
+  r.from = "postmaster@example.test";
+  r.original = "From: sender@example.org\r\nSubject: hello\r\n\r\n.body\r\n\r\n--=_report_01J0ABCDEF--\r\n";
+  const std::string seen = judged(make_dsn(r));
+  EXPECT_THAT(seen, HasSubstr("parts=text/plain,message/delivery-status,message/rfc822"));
+  EXPECT_THAT(seen, HasSubstr("From=Mail Delivery System <postmaster@example.test>"));
+  EXPECT_THAT(make_dsn(r).text, HasSubstr(r.original));
+  r.kind = dsn_kind::delay;
+  EXPECT_THAT(judged(make_dsn(r)), HasSubstr("parts=text/plain,message/delivery-status,text/rfc822-headers"));
+}
+
+TEST(dsn, returns_the_header_of_a_message_that_no_report_can_carry) {
+  for (const std::string& body : {"bare\nline"s, "nul\0"s, std::string(999, 'x'), "bare\rreturn"s}) {
+    dsn_report r = failure();
+    const std::string whole = "Subject: hello\r\n\r\n" + body + "\r\n";
+    r.original = whole;
+    EXPECT_THAT(judged(make_dsn(r)), HasSubstr("text/rfc822-headers")) << body;
+  }
+  dsn_report r = failure();
+  const std::string whole = "Subject: hello\r\n\r\n" + std::string(998, 'x') + "\r\n\xc3\xa9";
+  r.original = whole;
+  const dsn_message m = make_dsn(r);
+  EXPECT_THAT(judged(m), HasSubstr("message/rfc822"));
+  EXPECT_TRUE(m.is_8bit);
+}
+
 TEST(dsn, limits_the_header_of_the_original) {
   dsn_report r = failure();
   std::string headers;

@@ -88,6 +88,8 @@ TEST(outcome, every_local_failure_has_a_status_of_its_class) {
 
 TEST(outcome, sanitises_the_detail_of_a_local_failure) {
   EXPECT_EQ(classify(client_stage::connect, local_failure::connect_failed, "a\r\nb").text, "cannot connect: a b");
+  EXPECT_EQ(classify(client_stage::connect, local_failure::connect_failed, "cannot connect to 192.0.2.1: refused").text,
+            "cannot connect to 192.0.2.1: refused");
 }
 
 TEST(outcome, spreads_one_verdict_over_recipients) {
