@@ -79,7 +79,9 @@ private:
   void make_folders();
   void lock_spool();
   void check_format();
+  void write_format();
   void choose_sync();
+  void drop_second_name(const hedwig_msg_id& id, const std::string& path);
   void scan();
   void scan_messages(std::uint32_t state, const std::string& folder);
   void scan_meta(const std::string& folder);
@@ -123,6 +125,9 @@ private:
   std::unordered_map<std::uint64_t, stage_state> stages_;
   std::uint64_t next_stage_ = 1;
   std::set<std::string> unsynced_folders_; // lost a name in step 4 of an earlier group
+  /// Old names of moved messages that could not be taken away: a REMOVE must take them along, or the message comes
+  /// back.
+  std::map<hedwig_msg_id, std::set<std::string>, id_less> second_names_;
   bool no_space_ = false;
   hedwig_time_ns next_check_ = 0;
   /// After a sync that failed the kernel may call lost pages clean: nothing more is acknowledged.

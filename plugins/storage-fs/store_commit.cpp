@@ -324,8 +324,21 @@ private:
       one.after.folder = one.before.folder; // the folder is a courtesy only
   }
 
+  void remove_second_names(const hedwig_msg_id& id) {
+    auto known = store_.second_names_.find(id);
+    if (known == store_.second_names_.end())
+      return;
+    for (auto& name : known->second) {
+      if (!unlink(name))
+        throw_errno("removing", name);
+      touched_.insert(folder_part(name));
+    }
+    store_.second_names_.erase(known);
+  }
+
   void publish_remove(item& one) {
     auto path = path_of(one.id, one.before);
+    remove_second_names(one.id);
     bool keeps = one.before.body_size <= file_pool::kept_size_max && !one.before.foreign && store_.pool_.wants_more();
     if (keeps)
       one.removed_to = store_.pool_.next_name();
@@ -340,12 +353,13 @@ private:
 
   // ---- afterwards ----
 
-  void unlink(const std::string& path) noexcept { ::unlinkat(base_, path.c_str(), 0); }
+  bool unlink(const std::string& path) noexcept { return ::unlinkat(base_, path.c_str(), 0) == 0 || errno == ENOENT; }
 
   void finish_move(item& one) {
     if (one.before.folder != one.after.folder) {
       auto old = path_of(one.id, one.before);
-      unlink(old);
+      if (!unlink(old))
+        store_.second_names_[one.id].insert(old);
       store_.unsynced_folders_.insert(folder_part(old));
     }
     if (one.before.moved)

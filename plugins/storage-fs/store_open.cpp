@@ -2,9 +2,10 @@
 // Opening, finding the messages by their names, and what the store says about its disk.
 #include "plugins/storage-fs/store.hpp"
 
+#include <hedwig/storage_folder.hpp>
+
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 
 #include <dirent.h>
@@ -67,11 +68,7 @@ hedwig_storage_limits fs_store::limits() const {
 }
 
 void fs_store::open() {
-  std::error_code failed_to_make;
-  std::filesystem::create_directories(settings_.path, failed_to_make);
-  if (failed_to_make)
-    throw sdk::failure{HEDWIG_E_IO, "cannot make the spool directory: " + failed_to_make.message(), settings_.path,
-                       failed_to_make.value()};
+  sdk::make_durable_folder(settings_.path);
   base_ = unique_fd{::open(settings_.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!base_)
     throw_errno("opening", settings_.path);
@@ -91,6 +88,7 @@ void fs_store::close() noexcept {
   stages_.clear();
   folders_.clear();
   unsynced_folders_.clear();
+  second_names_.clear();
   index_.clear();
   base_ = unique_fd{};
   lock_ = unique_fd{}; // and with it the lock
@@ -105,14 +103,25 @@ void fs_store::lock_spool() {
                        settings_.path};
 }
 
-void fs_store::check_format() {
-  unique_fd file{::openat(base_.get(), "format", O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+/// Written aside and renamed: half of it would be a format that nobody reads.
+void fs_store::write_format() {
+  unique_fd file{::openat(base_.get(), "format.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
   if (!file)
+    throw_errno("making", "format.new");
+  write_at(file.get(), {{const_cast<char*>(format_text.data()), format_text.size()}}, 0, "format.new");
+  sync_file(file.get(), "format.new");
+  if (::renameat(base_.get(), "format.new", base_.get(), "format") != 0)
+    throw_errno("renaming", "format.new");
+  sync_file(base_.get(), settings_.path);
+}
+
+void fs_store::check_format() {
+  unique_fd file{::openat(base_.get(), "format", O_RDONLY | O_CLOEXEC)};
+  if (!file && errno != ENOENT)
     throw_errno("opening", "format");
-  auto found = read_text(file.get(), 64, 0, "format");
+  auto found = file ? read_text(file.get(), 64, 0, "format") : std::string{};
   if (found.empty()) {
-    write_at(file.get(), {{const_cast<char*>(format_text.data()), format_text.size()}}, 0, "format");
-    sync_file(file.get(), "format");
+    write_format();
   } else if (found != format_text) {
     throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool has a format this plugin does not read: " + found,
                        settings_.path};
@@ -134,6 +143,12 @@ void fs_store::choose_sync() {
   whole_file_system_ = settings_.sync == "syncfs" || (settings_.sync == "auto" && own);
   if (!whole_file_system_)
     syncer_.start();
+}
+
+void fs_store::drop_second_name(const hedwig_msg_id& id, const std::string& path) {
+  if (::unlinkat(base_.get(), path.c_str(), 0) != 0 && errno != ENOENT)
+    second_names_[id].insert(path);
+  unsynced_folders_.insert(path.substr(0, path.rfind('/')));
 }
 
 void fs_store::scan() {
@@ -163,7 +178,7 @@ void fs_store::scan_messages(std::uint32_t state, const std::string& folder) {
     what.folder = static_cast<std::uint8_t>(state);
     if (auto known = index_.find(id); known && known->folder != state)
       // Two names of one file: a crash came between the link and the unlink of a move.
-      ::unlinkat(base_.get(), path_of(id, *known).c_str(), 0);
+      drop_second_name(id, path_of(id, *known));
     index_.put(id, what);
   });
 }

@@ -2,13 +2,16 @@
 // Opening, recovering, and what the store says about its disk.
 #include "plugins/storage-rocksdb/store.hpp"
 
+#include <hedwig/storage_folder.hpp>
+
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 
 #include <cerrno>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -28,6 +31,26 @@ hedwig_status status_of(const rocksdb::Status& status) noexcept {
     return HEDWIG_E_CORRUPT;
   return HEDWIG_E_IO;
 }
+
+/// What the database warns of goes to the host. A file of its own it would write to on the same disk, and as Debian
+/// builds it, it ends the process when a write to that file has failed.
+class database_log final : public rocksdb::Logger {
+public:
+  explicit database_log(const sdk::host& h) : Logger{rocksdb::InfoLogLevel::WARN_LEVEL}, host_{h} {}
+  using rocksdb::Logger::Logv;
+  void LogHeader(const char*, va_list) override {}
+  void Logv(const char*, va_list) override {}
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < GetInfoLogLevel() || level == rocksdb::InfoLogLevel::HEADER_LEVEL)
+      return;
+    char text[1024];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    host_.log(HEDWIG_LOG_WARN, "the database reports", {{"text", text}});
+  }
+
+private:
+  sdk::host host_;
+};
 
 } // namespace
 
@@ -80,9 +103,7 @@ rocksdb::DBOptions rocksdb_store::database_options() {
   options.max_total_wal_size = 4 * settings_.memtable_size;
   options.max_open_files = settings_.open_files;
   options.bytes_per_sync = 1024 * 1024;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = 16 * 1024 * 1024;
+  options.info_log = std::make_shared<database_log>(the_host());
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.listeners = {std::make_shared<listener>(*this)};
@@ -123,11 +144,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocksdb_store::families() {
 }
 
 void rocksdb_store::open() {
-  std::error_code failed_to_make;
-  std::filesystem::create_directories(settings_.path, failed_to_make);
-  if (failed_to_make)
-    throw sdk::failure{HEDWIG_E_IO, "cannot make the spool directory: " + failed_to_make.message(), settings_.path,
-                       failed_to_make.value()};
+  sdk::make_durable_folder(settings_.path);
   ::chmod(settings_.path.c_str(), 0700); // the database makes its files readable for all
   rocksdb::DB* raw = nullptr;
   std::vector<handle*> handles;
