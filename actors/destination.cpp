@@ -4,6 +4,9 @@
 #include "actors/delivery.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace hedwig {
@@ -64,13 +67,14 @@ void destination::on_deliver(deliver& request) {
 
 void destination::enqueue_job(delivery_job job) {
   auto policy = relay().policy();
-  if (draining_)
+  if (relay().draining) // also where it was spawned after the drain began
     give_back_unattempted(job);
   else if (resting())
-    defer_rested(job);
+    give_back_rested(job);
   else if (queue_.size() >= policy->settings.queue.ready_per_destination) {
     relay().counts.limit_hit("queue.ready_per_destination").add();
-    give_back_unattempted(job);
+    give_back_unattempted(
+        job, fmt::format("{} messages wait for {}: queue.ready_per_destination", queue_.size(), site_name()));
   } else
     queue_.push_back(std::move(job));
 }
@@ -81,6 +85,8 @@ void destination::on_returned(job_returned& late) {
 }
 
 void destination::work() {
+  if (relay().draining)
+    return; // a connection that ends now is not followed by another one
   for (auto it = connections_.begin(); it != connections_.end() && !queue_.empty(); ++it)
     if (it->second.phase == connection::phase::idle)
       assign(it);
@@ -228,16 +234,20 @@ void destination::give_back(delivery_job& job, const smtp::verdict& cause, std::
   send(spooler_, std::move(ended));
 }
 
-void destination::give_back_unattempted(delivery_job& job) {
+void destination::give_back_unattempted(const delivery_job& job, std::string why, wall_time due) {
   attempt_outcome ended{job.message->id, {}};
   for (auto index : job.recipients)
-    ended.outcomes.push_back({index, queue::outcome_kind::returned, {}, {}});
+    ended.outcomes.push_back({index, queue::outcome_kind::returned, {0, {}, why}, {}, due});
   send(spooler_, std::move(ended));
 }
 
-void destination::defer_rested(delivery_job& job) {
-  auto cause = smtp::classify(smtp::client_stage::connect, smtp::local_failure::connect_failed, rest_reason_);
-  give_back(job, cause, {});
+void destination::give_back_rested(const delivery_job& job) {
+  auto end = relay().time.wall() + (rest_until_ - relay_time());
+  // Not all in the same moment.
+  auto spread = relay().policy()->settings.outbound.breaker_delay / 8 * relay().next_share();
+  auto why = fmt::format("{} rests until {:%FT%TZ}, connections kept failing: {}", site_name(),
+                         std::chrono::floor<std::chrono::seconds>(end), rest_reason_);
+  give_back_unattempted(job, std::move(why), end + std::chrono::duration_cast<std::chrono::nanoseconds>(spread));
 }
 
 // ---- time
@@ -287,7 +297,6 @@ void destination::end_if_released() {
 }
 
 void destination::on_drain() {
-  draining_ = true;
   set_state("draining");
   for (auto& job : std::exchange(queue_, {}))
     give_back_unattempted(job);

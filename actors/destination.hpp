@@ -45,12 +45,16 @@ private:
   void connection_failed(const delivery_status& status);
   void rest(const delivery_status& status);
   void give_back(delivery_job& job, const smtp::verdict& cause, std::string_view remote);
-  void give_back_unattempted(delivery_job& job);
-  void defer_rested(delivery_job& job);
+  void give_back_unattempted(const delivery_job& job, std::string why = {}, wall_time due = {});
+  void give_back_rested(const delivery_job& job);
   [[nodiscard]] bool resting() const {
     return relay_time() < rest_until_ && rest_began_ == relay().retries_asked.load(std::memory_order_relaxed);
   }
   [[nodiscard]] steady_time relay_time() const;
+  /// For people: the host that is tried first.
+  [[nodiscard]] const std::string& site_name() const {
+    return site_->hosts.empty() ? site_->key : site_->hosts.front().host;
+  }
   [[nodiscard]] bool quiet() const { return queue_.empty() && connections_.empty(); }
   void end_if_released();
 
@@ -70,7 +74,6 @@ private:
   bool failing_ = false; // a connection came to nothing while others are still connecting
   bool released_ = false;
   bool idle_reported_ = false;
-  bool draining_ = false;
   bool counted_resting_ = false;
 };
 

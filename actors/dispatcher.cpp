@@ -5,6 +5,9 @@
 #include "runtime/mail/address.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <ranges>
 
@@ -21,12 +24,35 @@ constexpr auto failure_ttl = std::chrono::seconds{30};
 /// Domains remembered of one destination; a smart host has any number of them, and then all count as its.
 constexpr std::size_t domains_noted_max = 10'000;
 constexpr auto way_ttl_max = std::chrono::seconds{86'400};
+/// A message for which there is no token comes again when there will be one, but after this at the latest: the limit
+/// may have been raised meanwhile.
+constexpr auto rate_wait_max = std::chrono::minutes{15};
+/// Signers that one message may take down with it before that counts as a failed attempt.
+constexpr std::uint32_t signers_lost_max = 3;
+/// What a destination had in hand when it ended by a failure waits this long, twice as long each further time.
+constexpr auto crash_pause_first = std::chrono::seconds{1};
+constexpr auto crash_pause_max = std::chrono::minutes{5};
+/// A destination that has not failed for so long fails for a new reason.
+constexpr auto crash_forgotten = std::chrono::minutes{10};
 
 queue::outcome outcome_of(std::uint32_t recipient, const dns::no_route& why) {
   return {.recipient = recipient,
           .kind = why.permanent ? queue::outcome_kind::failed : queue::outcome_kind::deferred,
           .reply = {0, why.status, why.text},
           .remote = {}};
+}
+
+/// Whether the body may be read all right in a while.
+bool temporary(hedwig_status status) noexcept {
+  switch (status) {
+  case HEDWIG_E_BUSY:
+  case HEDWIG_E_UNAVAILABLE:
+  case HEDWIG_E_TIMEOUT:
+  case HEDWIG_E_IO:
+    return true;
+  default:
+    return false;
+  }
 }
 
 /// What the DNS and the routes know a recipient's domain by: lower case, A-labels.
@@ -46,13 +72,32 @@ caf::behavior dispatcher::make_behavior() {
   return {[this](dispatch& request) { on_dispatch(request); },
           [this](const mail_hosts_found& found) { on_hosts(found); },
           [this](const body_loaded& loaded) { on_body(loaded); },
-          [this](work_signed& work) { deliver_all(work.jobs); },
+          [this](const work_signed& answer) { on_signed(answer); },
           [this](const destination_idle& which) { on_idle(which); },
-          [this](const rewire& fresh) { handles_ = fresh.handles; },
-          [this](drain) {
-            for (auto& [key, pool] : pools_)
-              send(pool.actor, drain{});
-          }};
+          [this](const rewire& fresh) { on_rewire(fresh); },
+          [this](drain) { on_drain(); }};
+}
+
+void dispatcher::on_exit() {
+  handles_.reset();
+  signers_.clear();
+  signing_.clear();
+}
+
+void dispatcher::on_rewire(const rewire& fresh) {
+  for (auto& one : fresh.handles->signers)
+    if (!handles_ || std::ranges::find(handles_->signers, one) == handles_->signers.end()) {
+      monitor(one); // of one that has ended already we hear at once
+      signers_.push_back(one);
+    }
+  handles_ = fresh.handles;
+  sign_again();
+}
+
+void dispatcher::on_drain() {
+  for (auto& [key, pool] : pools_)
+    send(pool.actor, drain{});
+  sign_again();
 }
 
 void dispatcher::on_dispatch(dispatch& request) {
@@ -190,10 +235,10 @@ void dispatcher::on_body(const body_loaded& loaded) {
     return;
   auto& work = found.mapped();
   if (!loaded.body) {
+    auto kind = temporary(loaded.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
     attempt_outcome failed{loaded.id, {}};
     for (auto index : work.recipients)
-      failed.outcomes.push_back(
-          {index, queue::outcome_kind::deferred, {0, "4.3.0", "its body could not be read from the spool"}, {}});
+      failed.outcomes.push_back({index, kind, {0, "4.3.0", "its body could not be read from the spool"}, {}});
     send(handles_->spooler, std::move(failed));
     return;
   }
@@ -209,14 +254,64 @@ void dispatcher::submit(delivery_work work) {
   if (jobs.empty())
     return;
   auto& message = *work.message;
-  if (!handles_->signers.empty() &&
-      policy_->signer.applies(message.from_domains, queue::domain_of(message.envelope.reverse_path))) {
-    send(handles_->signers[next_signer_++ % handles_->signers.size()],
-         sign_work{std::move(jobs), caf::actor_cast<caf::actor>(this)});
+  if (policy_->signer.applies(message.from_domains, queue::domain_of(message.envelope.reverse_path)))
+    sign({.jobs = std::move(jobs), .signer = {}});
+  else
+    deliver_all(jobs);
+}
+
+// ---- signing
+
+void dispatcher::sign(signing work) {
+  if (signers_.empty() && relay().draining) { // none is started again
+    give_back(work, queue::outcome_kind::returned, {});
     return;
   }
+  auto number = ++last_work_;
+  if (!signers_.empty()) {
+    work.signer = signers_[next_signer_++ % signers_.size()];
+    send(work.signer, sign_work{number, work.jobs.front().message, caf::actor_cast<caf::actor>(this)});
+  }
+  signing_.emplace(number, std::move(work));
+}
+
+void dispatcher::on_signed(const work_signed& answer) {
+  auto found = signing_.extract(answer.number);
+  if (found.empty())
+    return; // its signer was lost, and another one has it now
+  auto& jobs = found.mapped().jobs;
+  for (auto& job : jobs)
+    job.signature = answer.signature;
   deliver_all(jobs);
 }
+
+/// What no living signer has goes to one that lives.
+void dispatcher::sign_again() {
+  std::vector<signing> lost;
+  for (auto it = signing_.begin(); it != signing_.end();) {
+    auto one = it++;
+    if (std::ranges::find(signers_, one->second.signer) == signers_.end())
+      lost.push_back(std::move(signing_.extract(one).mapped()));
+  }
+  for (auto& work : lost) {
+    work.losses += work.signer != nullptr;
+    work.signer = nullptr;
+    if (work.losses < signers_lost_max)
+      sign(std::move(work));
+    else
+      give_back(work, queue::outcome_kind::deferred, {0, "4.3.0", "it could not be signed: an internal failure"});
+  }
+}
+
+void dispatcher::give_back(const signing& work, queue::outcome_kind kind, const queue::reply& why) {
+  attempt_outcome ended{work.jobs.front().message->id, {}};
+  for (auto& job : work.jobs)
+    for (auto index : job.recipients)
+      ended.outcomes.push_back({index, kind, why, {}, {}});
+  send(handles_->spooler, std::move(ended));
+}
+
+// ---- passing on to destinations
 
 void dispatcher::deliver_all(std::vector<delivery_job>& jobs) {
   for (auto& job : jobs) {
@@ -230,12 +325,14 @@ void dispatcher::deliver_all(std::vector<delivery_job>& jobs) {
 std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vector<queue::outcome>& unroutable) {
   std::vector<delivery_job> jobs;
   auto limit = policy_->settings.outbound.max_recipients;
-  std::unordered_map<std::string_view, std::size_t> open; // by site key: the job that still has room
+  std::unordered_map<std::string_view, std::size_t> open;         // by site key: the job that still has room
+  std::unordered_map<std::string, std::optional<wall_time>> held; // by domain: until when its rate limit holds it back
+  auto limited = policy_->settings.server.rate_limits.enabled;
   for (auto index : work.recipients) {
     auto domain = routing_domain(work.message->envelope.recipients[index].address);
     auto* to = find_way(domain);
     if (to == nullptr) { // forgotten since it was found: more domains than the cache holds
-      unroutable.push_back({index, queue::outcome_kind::returned, {}, {}});
+      unroutable.push_back({index, queue::outcome_kind::returned, {}, {}, {}});
       continue;
     }
     if (!*to) {
@@ -243,8 +340,13 @@ std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vec
       continue;
     }
     auto& destination = **to;
-    if (!spend_token(domain, work.message->id)) {
-      unroutable.push_back({index, queue::outcome_kind::returned, {}, {}});
+    if (limited) // one message is one token, however many recipients it has there
+      if (auto [one, fresh] = held.try_emplace(domain); fresh)
+        one->second = held_by_rate(domain);
+    if (auto until = limited ? held[domain] : std::nullopt) {
+      auto why =
+          fmt::format("rate limit of {}: next at {:%FT%TZ}", domain, std::chrono::floor<std::chrono::seconds>(*until));
+      unroutable.push_back({index, queue::outcome_kind::returned, {0, "4.7.0", std::move(why)}, {}, *until});
       continue;
     }
     auto known = open.find(destination->key);
@@ -257,24 +359,27 @@ std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vec
   return jobs;
 }
 
-bool dispatcher::spend_token(const std::string& domain, const message_id& message) {
+/// Until when the rate limit of the domain keeps a message back; nothing when it may go.
+std::optional<wall_time> dispatcher::held_by_rate(const std::string& domain) {
   auto& limits = policy_->settings.server.rate_limits;
-  if (!limits.enabled)
-    return true;
   auto own = limits.domain_limits.find(domain);
   auto limit = own != limits.domain_limits.end() ? own->second : limits.default_limit.value_or(0);
   auto now = relay().time.steady();
-  auto [found, fresh] = buckets_.try_emplace(domain, rate{queue::token_bucket{limit, now}, {}, false});
-  auto& state = found->second;
-  if (state.last_message == message) // one message is one token, however many recipients it has there
-    return state.last_allowed;
-  state.last_message = message;
-  state.last_allowed = state.bucket.take(limit, now);
-  if (!state.last_allowed)
-    relay().counts.limit_hit("server.rate_limits").add();
+  auto [found, fresh] = buckets_.try_emplace(domain, rate{queue::token_bucket{limit, now}, {}});
   if (fresh && buckets_.size() > policy_->settings.dns.cache_entries)
     std::erase_if(buckets_, [&](auto one) { return one.first != domain && one.second.bucket.is_full(limit, now); });
-  return found->second.last_allowed;
+  return spend_token(found->second, limit);
+}
+
+std::optional<wall_time> dispatcher::spend_token(rate& of, std::uint64_t limit) {
+  auto now = relay().time.steady();
+  if (of.bucket.take(limit, now))
+    return std::nullopt;
+  relay().counts.limit_hit("server.rate_limits").add();
+  // One place behind the other: if all came again for the next token, all but one would be written back for nothing.
+  auto place = std::max(now + of.bucket.wait(limit, now), of.next_place);
+  of.next_place = place + std::chrono::ceil<std::chrono::nanoseconds>(queue::token_bucket::token_time(limit));
+  return relay().time.wall() + std::min<std::chrono::nanoseconds>(place - now, rate_wait_max);
 }
 
 void dispatcher::note_domain(destination_pool& to, const std::string& domain) {
@@ -305,6 +410,10 @@ void dispatcher::on_idle(const destination_idle& which) {
 }
 
 void dispatcher::on_down(const caf::down_msg& down) {
+  if (std::erase_if(signers_, [&](auto& one) { return one->address() == down.source; }) > 0) {
+    sign_again();
+    return;
+  }
   auto known = pool_keys_.find(down.source);
   if (known == pool_keys_.end())
     return;
@@ -317,7 +426,16 @@ void dispatcher::on_down(const caf::down_msg& down) {
                  {"destination.lost", "a destination ended by a failure; its messages are tried again"},
                  {{"destination", key}});
   if (!found.empty())
-    send(handles_->spooler, attempts_lost{found.mapped().domains});
+    send(handles_->spooler, attempts_lost{.domains = found.mapped().domains, .pause = pause_after_crash(key)});
+}
+
+std::chrono::nanoseconds dispatcher::pause_after_crash(const std::string& key) {
+  auto now = relay().time.steady();
+  std::erase_if(crashes_, [&](auto& one) { return now - one.second.last > crash_forgotten; });
+  auto& of = crashes_[key];
+  of.last = now;
+  auto doublings = std::min(of.count++, 12u);
+  return std::min<std::chrono::nanoseconds>(crash_pause_first * (1u << doublings), crash_pause_max);
 }
 
 } // namespace hedwig

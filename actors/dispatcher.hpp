@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -43,17 +44,31 @@ private:
   /// What server.rate_limits leaves for one domain.
   struct rate {
     queue::token_bucket bucket;
-    message_id last_message;
-    bool last_allowed = false;
+    steady_time next_place{}; ///< where the next message that finds no token queues up
+  };
+  /// A message that a signer has.
+  struct signing {
+    std::vector<delivery_job> jobs; ///< all of that message
+    caf::actor signer;              ///< null: waits until one lives
+    std::uint32_t losses = 0;       ///< signers that ended with it in hand
+  };
+  /// How often a destination ended by a failure of late.
+  struct crashes {
+    std::uint32_t count = 0;
+    steady_time last{};
   };
 
   caf::behavior make_behavior() override;
-  void on_exit() override { handles_.reset(); }
+  void on_exit() override;
+  void on_rewire(const rewire& fresh);
+  void on_drain();
   void on_dispatch(dispatch& request);
   void on_hosts(const mail_hosts_found& found);
   void on_body(const body_loaded& loaded);
   void on_idle(const destination_idle& which);
+  void on_signed(const work_signed& answer);
   void on_down(const caf::down_msg& down);
+  [[nodiscard]] std::chrono::nanoseconds pause_after_crash(const std::string& key);
 
   void begin(delivery_work work);
   [[nodiscard]] const way* find_way(const std::string& domain);
@@ -63,10 +78,14 @@ private:
   void remember(const std::string& domain, known_way found);
   void forward(delivery_work work);
   void submit(delivery_work work);
+  void sign(signing work);
+  void sign_again();
+  void give_back(const signing& work, queue::outcome_kind kind, const queue::reply& why);
   void deliver_all(std::vector<delivery_job>& jobs);
   [[nodiscard]] std::vector<delivery_job> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
   destination_pool& pool_for(const site_ptr& to);
-  [[nodiscard]] bool spend_token(const std::string& domain, const message_id& message);
+  [[nodiscard]] std::optional<wall_time> held_by_rate(const std::string& domain);
+  [[nodiscard]] std::optional<wall_time> spend_token(rate& of, std::uint64_t limit);
   static void note_domain(destination_pool& to, const std::string& domain);
 
   std::shared_ptr<const wiring> handles_;
@@ -80,7 +99,10 @@ private:
   std::map<caf::actor_addr, std::string> pool_keys_;
   std::unordered_map<std::string, rate> buckets_; ///< by domain; the full ones go when there are many
   std::uint64_t last_work_ = 0;
+  std::vector<caf::actor> signers_; ///< that live
   std::size_t next_signer_ = 0;
+  std::map<std::uint64_t, signing> signing_; ///< by number; bounded by the active messages
+  std::map<std::string, crashes> crashes_;   ///< of destinations; the old ones go
 };
 
 } // namespace hedwig

@@ -14,6 +14,7 @@
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -117,10 +118,11 @@ struct load_body {
   message_id id;
   caf::actor reply_to;
 };
-/// spooler ─▶ dispatcher; null when the message is gone or its body unreadable
+/// spooler ─▶ dispatcher, bouncer; null when the message is gone or its body unreadable
 struct body_loaded {
   message_id id;
   std::shared_ptr<const rope> body;
+  hedwig_status status = HEDWIG_OK; ///< why there is none
 };
 
 /// Where a transaction goes: hosts in the order to try them. Immutable and shared.
@@ -140,14 +142,17 @@ struct delivery_job {
   slice signature; ///< DKIM-Signature fields to put in front; may be empty
   site_ptr destination;
 };
-/// dispatcher ─▶ signer
+/// dispatcher ─▶ signer. The jobs stay with the dispatcher, which alone gives destinations work: one that it releases
+/// has all it will ever get.
 struct sign_work {
-  std::vector<delivery_job> jobs; ///< all of one message
+  std::uint64_t number = 0;   ///< comes back; what a lost signer had is given out again under another one
+  queue::message_ptr message; ///< with its body
   caf::actor reply_to;
 };
-/// signer ─▶ dispatcher, which alone gives destinations work: one that it releases has all it will ever get.
+/// signer ─▶ dispatcher
 struct work_signed {
-  std::vector<delivery_job> jobs;
+  std::uint64_t number = 0;
+  slice signature; ///< empty where it could not be signed
 };
 /// dispatcher ─▶ destination; destination ─▶ delivery
 struct deliver {
@@ -188,6 +193,9 @@ struct attempt_outcome {
 /// flight go back to waiting.
 struct attempts_lost {
   std::shared_ptr<const std::set<std::string>> domains; ///< null: all
+  /// Before they are tried again: their deliveries, cut off, may still tell how it ended; and what fails again and
+  /// again must not spin.
+  std::chrono::nanoseconds pause{};
 };
 
 // ---- retrying and giving up

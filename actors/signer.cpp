@@ -10,7 +10,7 @@ using telemetry::level;
 
 caf::behavior signer::make_behavior() {
   set_state("ready");
-  return {[this](sign_work& work) { sign(work); }};
+  return {[this](const sign_work& work) { sign(work); }};
 }
 
 void signer::count_signatures(std::string_view fields) {
@@ -25,9 +25,9 @@ void signer::count_signatures(std::string_view fields) {
   }
 }
 
-void signer::sign(sign_work& work) {
+void signer::sign(const sign_work& work) {
   auto policy = relay().policy();
-  auto& message = *work.jobs.front().message;
+  auto& message = *work.message;
   auto begin = relay().time.steady();
   auto fields = policy->signer.sign(*message.body, message.from_domains,
                                     queue::domain_of(message.envelope.reverse_path), relay().time.wall());
@@ -46,9 +46,7 @@ void signer::sign(sign_work& work) {
     telemetry::log(level::warn, component::signer, {"message.unsigned", "could not be signed and goes out unsigned"},
                    {{"id", message.id.text()}, {"error", fields.error().text()}});
   }
-  for (auto& job : work.jobs)
-    job.signature = signature;
-  send(work.reply_to, work_signed{std::move(work.jobs)});
+  send(work.reply_to, work_signed{work.number, std::move(signature)});
 }
 
 } // namespace hedwig

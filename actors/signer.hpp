@@ -6,7 +6,7 @@
 
 namespace hedwig {
 
-/// Signs one message once for all its destinations and gives it back. One of a pool.
+/// Signs one message once for all its destinations and gives the signature back. One of a pool.
 class signer final : public observed_actor {
 public:
   signer(caf::actor_config& config, relay_context& context, const actor_place& place)
@@ -14,7 +14,7 @@ public:
 
 private:
   caf::behavior make_behavior() override;
-  void sign(sign_work& work);
+  void sign(const sign_work& work);
   void count_signatures(std::string_view fields);
 
   telemetry::counter* rsa_ = nullptr; ///< looked up once

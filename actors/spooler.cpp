@@ -6,6 +6,7 @@
 #include "runtime/telemetry/log.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <ranges>
 
 namespace hedwig {
@@ -16,12 +17,19 @@ using telemetry::level;
 
 namespace {
 
-/// How long the store keeps a message from others while we deliver it; a restart ends it too.
-constexpr auto lease = std::chrono::hours{24};
+/// How long the store keeps a message from further claims. It is renewed by the claim that comes after it, which finds
+/// the message active; one whose claim was never answered in time is claimed again then. A restart ends it too.
+constexpr auto lease = std::chrono::minutes{10};
+/// Messages written while one claim is with the store; beyond, its answer counts as lost.
+constexpr std::size_t written_during_claim_max = 100'000;
+/// Of a message that is gone: no revision is newer.
+constexpr auto revision_gone = std::numeric_limits<std::uint64_t>::max();
 /// Before a change that the store refused is tried again.
 constexpr auto write_retry_delay = std::chrono::seconds{2};
-/// How long a message rests that came back without an attempt (its destination is swamped), and the spread of that.
+/// How long a message rests at least that came back without an attempt and without a word when to try; the older it is,
+/// the longer: an eighth of its age, but not beyond return_delay_max. Spread over as much again.
 constexpr auto return_delay = std::chrono::seconds{15};
+constexpr auto return_delay_max = std::chrono::minutes{5};
 /// How often old bounced messages are looked for is [storage.cleanup] interval; at most this many go at a time.
 constexpr std::uint32_t cleanup_limit = 1000;
 
@@ -40,6 +48,11 @@ std::uint64_t whole_seconds(wall_time from, wall_time to) {
 
 hedwig_state_stats stats_of(const plugin::storage_statistics& from, std::size_t state) {
   return state < from.states.size() ? from.states[state] : hedwig_state_stats{};
+}
+
+std::chrono::nanoseconds pause_of_returned(std::chrono::nanoseconds age, double share) {
+  auto pause = std::clamp<std::chrono::nanoseconds>(age / 8, return_delay, return_delay_max);
+  return pause + std::chrono::duration_cast<std::chrono::nanoseconds>(pause * share);
 }
 
 std::uint64_t waiting_in(const plugin::storage_statistics& from) {
@@ -64,7 +77,7 @@ spooler::spooler(caf::actor_config& config, relay_context& context, const actor_
 
 caf::behavior spooler::make_behavior() {
   sink_ = std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this));
-  set_state("serving");
+  set_state("opening");
   count_what_is_there();
   delayed_send(this, stock_interval, look_at_stock{});
   send(this, clean_up{});
@@ -95,6 +108,8 @@ void spooler::count_what_is_there() {
     auto waiting = waiting_in(found);
     relay().counts.queue_depth.set(static_cast<std::int64_t>(waiting));
     show_stock(found);
+    stock_known_ = true;
+    set_state("serving");
     telemetry::log(level::info, component::spooler, {"spool.open", "the spool is open"},
                    {{"waiting", waiting}, {"store", store_->owner()->name()}});
   }));
@@ -111,8 +126,10 @@ void spooler::take_stock() {
       return;
     auto& found = plugin::as<plugin::storage_statistics>(*answer);
     // Counted as it changes; the store's figure is exact when no change was under way.
-    if (quiet && tag == last_tag_)
+    if ((quiet && tag == last_tag_) || !stock_known_)
       relay().counts.queue_depth.set(static_cast<std::int64_t>(waiting_in(found)));
+    if (!std::exchange(stock_known_, true))
+      set_state("serving");
     show_stock(found);
   }));
 }
@@ -314,6 +331,8 @@ void spooler::drop_outbound(entry& of) {
 // ---- handing out what is due
 
 void spooler::on_claim_due(const claim_due& question) {
+  if (claim_open_)
+    return; // of a retry timer that ended: the answer goes to the one that follows
   auto policy = relay().policy();
   auto count = active_.size() + reserved_;
   auto limit = policy->settings.queue.active_messages;
@@ -327,29 +346,49 @@ void spooler::on_claim_due(const claim_due& question) {
                               .lease_until = question.before + lease,
                               .cursor = {},
                               .limit = static_cast<std::uint32_t>(wanted)};
+  claim_open_ = true;
   store_->claim(std::move(claim), then([this, before = question.before, limit = claim.limit](auto& answer) {
                   claimed_from_store(before, limit, answer);
                 }));
 }
 
 void spooler::claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer) {
-  if (!answer) {
-    send(handles_->retry_timer, claimed{wall_time::max(), answer.error().status});
+  claim_open_ = false;
+  auto flooded = written_during_claim_.size() >= written_during_claim_max;
+  if (!answer || flooded) {
+    written_during_claim_.clear();
+    send(handles_->retry_timer, claimed{wall_time::max(), answer ? HEDWIG_E_BUSY : answer.error().status});
     return;
   }
   auto& listing = plugin::as<plugin::storage_listing>(*answer);
   std::vector<delivery_work> works;
   for (auto& found : listing.entries)
-    activate(found, works);
+    if (!is_stale(found))
+      activate(found, works);
+  written_during_claim_.clear();
   if (!works.empty())
     hand_out(std::move(works));
   // A full page: more is due now, and the timer asks again at once.
   send(handles_->retry_timer, claimed{listing.entries.size() >= limit ? before : wall_time::max(), HEDWIG_OK});
 }
 
+/// The message was written after the claim saw it, which ended the claim's lease: whoever sees it next gets it.
+bool spooler::is_stale(const plugin::storage_entry& found) const {
+  auto known = written_during_claim_.find(found.id);
+  return known != written_during_claim_.end() && found.revision < known->second;
+}
+
+void spooler::note_written(const message_id& id, std::uint64_t revision) {
+  if (claim_open_ && written_during_claim_.size() < written_during_claim_max)
+    written_during_claim_[id] = revision;
+}
+
 void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>& works) {
-  if (active_.contains(found.id))
-    return;
+  if (auto* of = find(found.id)) {
+    if (found.revision > of->revision)
+      of->claimed_again = std::move(found);
+    return; // else its lease was renewed
+  }
   if (auto work = console_works_.find(found.id); work != console_works_.end()) {
     work->second.claimed = std::move(found); // it is activated, or not, once the console has done
     return;
@@ -422,11 +461,11 @@ void spooler::set_aside(const plugin::storage_entry& damaged, const error& why) 
 void spooler::on_load_body(const load_body& question) {
   auto* of = find(question.id);
   if (of == nullptr) {
-    send(question.reply_to, body_loaded{question.id, nullptr});
+    send(question.reply_to, body_loaded{question.id, nullptr, HEDWIG_E_NOT_FOUND});
     return;
   }
   store_->read({.id = question.id, .hint = of->hint}, then([this, question](auto& answer) {
-                 body_loaded reply{question.id, nullptr};
+                 body_loaded reply{question.id, nullptr, answer ? HEDWIG_OK : answer.error().status};
                  if (answer)
                    reply.body = std::make_shared<const rope>(std::move(plugin::as<plugin::storage_body>(*answer).body));
                  else
@@ -458,16 +497,19 @@ void spooler::on_outcome(const attempt_outcome& ended) {
 void spooler::apply(entry& to, std::span<const queue::outcome> outcomes) {
   auto now = relay().time.wall();
   auto policy = relay().policy();
+  std::vector<queue::outcome> planned;
+  if (std::ranges::any_of(outcomes, [](auto& one) { return one.kind == outcome_kind::returned; })) {
+    planned.assign(outcomes.begin(), outcomes.end());
+    auto back = now + pause_of_returned(now - to.state.first_queued, relay().next_share());
+    for (auto& one : planned)
+      if (one.kind == outcome_kind::returned && one.due == wall_time{})
+        one.due = back;
+    outcomes = planned;
+  }
   auto made = queue::apply(to.state, outcomes, now, policy->retry, relay().next_share());
-  to.changed |= std::ranges::any_of(outcomes, [](auto& one) { return one.kind != outcome_kind::returned; });
-  for (auto& one : outcomes)
-    if (one.kind == outcome_kind::returned && one.recipient < to.state.recipients.size())
-      to.state.recipients[one.recipient].due =
-          now + return_delay +
-          std::chrono::duration_cast<std::chrono::nanoseconds>(return_delay * relay().next_share());
-  if (std::ranges::any_of(outcomes, [](auto& one) { return one.kind == outcome_kind::returned; }) &&
-      made.step == queue::next_step::defer)
-    made = queue::assess(to.state, now, policy->retry);
+  // What waits with a reason shall say so; what merely came back is in the store as it was.
+  to.changed |= std::ranges::any_of(
+      outcomes, [](auto& one) { return one.kind != outcome_kind::returned || !one.reply.text.empty(); });
   log_outcomes(to, outcomes, made);
   settle(to, made);
 }
@@ -478,11 +520,11 @@ void spooler::log_outcomes(const entry& of, std::span<const queue::outcome> outc
   auto now = relay().time.wall();
   auto drop = relay().policy()->settings.server.disable_outbound;
   for (auto& one : outcomes) {
-    if (one.kind == outcome_kind::returned)
+    auto bounced = std::ranges::find(made.failed, one.recipient) != made.failed.end();
+    if (one.kind == outcome_kind::returned && !bounced)
       continue;
     auto& state = of.state.recipients[one.recipient];
     auto delivered = one.kind == outcome_kind::delivered;
-    auto bounced = std::ranges::find(made.failed, one.recipient) != made.failed.end();
     auto status = delivered ? (drop ? "dropped" : "delivered") : bounced ? "bounced" : "deferred";
     (delivered ? (drop ? counts.dropped : counts.sent) : bounced ? counts.bounced : counts.deferred).add();
     if (one.kind == outcome_kind::unknown)
@@ -602,6 +644,7 @@ void spooler::write(entry& of, change what) {
 
 void spooler::issue(entry& of, const change& what) {
   of.writing = true;
+  of.claimed_again.reset(); // this change ends its lease
   auto id = of.message->id;
   auto next = then([this, id, what](auto& answer) { written(id, what, answer); });
   if (what.remove) {
@@ -629,30 +672,73 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
     return;
   of->writing = false;
   if (answer && what.remove) {
+    note_written(id, revision_gone);
     relay().counts.queue_depth.subtract();
   } else if (answer) {
     auto& commit = plugin::as<plugin::storage_commit>(*answer);
+    note_written(id, commit.revision);
     of->hint = commit.hint;
     of->revision = commit.revision;
     of->kept_as = what.state;
+    of->timed_out = false;
     if (what.state == HEDWIG_STATE_BOUNCED)
       relay().counts.queue_depth.subtract();
     if (what.state == HEDWIG_STATE_DEFERRED && !what.keep_claimed && handles_ && !of->next)
       send(handles_->retry_timer, due_at{what.due});
-  } else if (answer.error().status == HEDWIG_E_CONFLICT || answer.error().status == HEDWIG_E_NOT_FOUND) {
+  } else if (answer.error().status == HEDWIG_E_CONFLICT) {
+    look_again(*of, what);
+    return;
+  } else if (answer.error().status == HEDWIG_E_NOT_FOUND) {
     telemetry::log(level::error, component::spooler,
-                   {"message.changed-elsewhere", "the store has another state of it than we; ours is given up"},
+                   {"message.gone", "the store does not have a message any more that is in delivery"},
                    {{"id", id.text()}, {"error", answer.error().text()}});
     of->next.reset();
   } else {
     telemetry::log(level::error, component::spooler,
                    {"message.not-updated", "the store did not take an outcome; it is tried again until it does"},
                    {{"id", id.text()}, {"error", answer.error().text()}});
-    if (!of->next)
-      of->next = what;
-    delayed_send(this, write_retry_delay, retry_write{id});
+    if (answer.error().status == HEDWIG_E_TIMEOUT) {
+      of->timed_out = true;
+      of->hint = {}; // where it is kept may change yet
+    }
+    write_later(*of, what);
     return;
   }
+  leave_if_done(id);
+}
+
+void spooler::write_later(entry& of, const change& what) {
+  if (!of.next)
+    of.next = what;
+  delayed_send(this, write_retry_delay, retry_write{of.message->id});
+}
+
+/// Nobody but us changes a message in delivery, so the other state is one of our own changes: one that was not answered
+/// in time. What happened since is written on top of it.
+void spooler::look_again(entry& of, const change& what) {
+  of.writing = true;
+  auto id = of.message->id;
+  telemetry::log(of.timed_out ? level::info : level::error, component::spooler,
+                 {"message.changed-meanwhile", "the store has another state of it than we; ours is written over it"},
+                 {{"id", id.text()}, {"timed_out", of.timed_out}});
+  store_->stat(id, {}, then([this, id, what](auto& answer) { seen_again(id, what, answer); }));
+}
+
+void spooler::seen_again(const message_id& id, const change& what, result<plugin::outcome>& answer) {
+  auto* of = find(id);
+  if (of == nullptr)
+    return;
+  of->writing = false;
+  if (!answer) {
+    write_later(*of, what); // meets its conflict again, and we look again
+    return;
+  }
+  auto& found = plugin::as<plugin::storage_entry>(*answer);
+  of->hint = found.hint;
+  of->revision = found.revision;
+  of->kept_as = found.state;
+  if (!of->next)
+    of->next = what;
   leave_if_done(id);
 }
 
@@ -670,10 +756,21 @@ void spooler::leave_if_done(const message_id& id) {
     settle(*of, queue::assess(of->state, relay().time.wall(), relay().policy()->retry)); // its notification failed
     return;
   }
-  active_bytes_ -= of->counted_bytes;
-  relay().memory.active.fetch_sub(of->counted_bytes, std::memory_order_relaxed);
-  active_.erase(id);
+  leave(id);
+}
+
+void spooler::leave(const message_id& id) {
+  auto gone = active_.extract(id);
+  auto& of = gone.mapped();
+  active_bytes_ -= of.counted_bytes;
+  relay().memory.active.fetch_sub(of.counted_bytes, std::memory_order_relaxed);
   relay().counts.active_messages.set(static_cast<std::int64_t>(active_.size()));
+  if (of.claimed_again && of.claimed_again->revision == of.revision) {
+    std::vector<delivery_work> works;
+    activate(*of.claimed_again, works);
+    if (!works.empty())
+      hand_out(std::move(works));
+  }
   empty_waiting_room();
   if (starved_ && handles_ && has_room(0)) {
     starved_ = false;
@@ -685,15 +782,18 @@ void spooler::on_lost(const attempts_lost& what) {
   std::vector<message_id> concerned;
   for (auto& [id, of] : active_)
     concerned.push_back(id);
+  const queue::reply why{0, {}, "its delivery was cut off by an internal failure"};
   for (auto& id : concerned) {
     auto* of = find(id);
     if (of == nullptr)
       continue;
+    auto back = relay().time.wall() + what.pause +
+                std::chrono::duration_cast<std::chrono::nanoseconds>(what.pause * relay().next_share());
     std::vector<queue::outcome> lost;
     for (std::uint32_t i = 0; i < of->state.recipients.size(); ++i)
       if (of->state.recipients[i].in_flight &&
           (!what.domains || what.domains->contains(queue::domain_of(of->message->envelope.recipients[i].address))))
-        lost.push_back({i, outcome_kind::returned, {}, {}});
+        lost.push_back({i, outcome_kind::returned, why, {}, back});
     if (!lost.empty())
       apply(*of, lost);
   }

@@ -45,6 +45,9 @@ private:
     bool changed = false;                ///< the record differs from what the store has
     std::vector<std::uint32_t> reported; ///< by the notification under way
     std::vector<std::uint32_t> warned;
+    bool timed_out = false; ///< a change was not answered in time, and may still be made
+    /// A claim found it right after a change that ended its lease, and spoke before that change was answered.
+    std::optional<plugin::storage_entry> claimed_again;
     bool hold_wanted = false; ///< by an operator, once the attempt ends
     bool delete_wanted = false;
     bool bounce_wanted = false;
@@ -82,6 +85,8 @@ private:
 
   // handing out
   void claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer);
+  [[nodiscard]] bool is_stale(const plugin::storage_entry& found) const;
+  void note_written(const message_id& id, std::uint64_t revision);
   void activate(plugin::storage_entry& found, std::vector<delivery_work>& works);
   void set_aside(const plugin::storage_entry& damaged, const error& why);
   void drop_outbound(entry& of);
@@ -99,7 +104,11 @@ private:
   void write(entry& of, change what);
   void issue(entry& of, const change& what);
   void written(const message_id& id, change what, result<plugin::outcome>& answer);
+  void look_again(entry& of, const change& what);
+  void seen_again(const message_id& id, const change& what, result<plugin::outcome>& answer);
+  void write_later(entry& of, const change& what);
   void leave_if_done(const message_id& id);
+  void leave(const message_id& id);
   void hand_out(std::vector<delivery_work> works);
 
   [[nodiscard]] plugin::reply_to then(continuation next);
@@ -136,7 +145,11 @@ private:
   };
   std::unordered_map<message_id, console_work> console_works_;
   attempt_counters attempts_;
-  bool stock_asked_ = false;            ///< the store has not said yet what it holds
+  bool stock_asked_ = false; ///< the store has not said yet what it holds
+  bool stock_known_ = false; ///< it has said it once
+  bool claim_open_ = false;  ///< a claim is with the store
+  /// What was written meanwhile, and from which revision on: an answer that tells of an older one comes too late.
+  std::unordered_map<message_id, std::uint64_t> written_during_claim_;
   std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
 };
 

@@ -224,6 +224,7 @@ void spooler::delete_stored(const plugin::storage_entry& found, const console_re
       end_console_work(id, 0);
       return;
     }
+    note_written(id, std::numeric_limits<std::uint64_t>::max());
     if (waited)
       relay().counts.queue_depth.subtract();
     answer_changed(request, "now");
@@ -283,6 +284,7 @@ void spooler::moved_stored(const console_request& request, const message_id& id,
     return;
   }
   auto& commit = plugin::as<plugin::storage_commit>(*answer);
+  note_written(id, commit.revision);
   auto tried = request.verb == "queue.retry" || request.verb == "queue.release";
   if (request.verb == "queue.retry")
     relay().retries_asked.fetch_add(1, std::memory_order_relaxed);

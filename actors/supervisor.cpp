@@ -26,6 +26,12 @@ constexpr auto restart_pause_max = std::chrono::seconds{30};
 /// An actor that lived this long failed for a new reason.
 constexpr auto restart_forgotten = std::chrono::minutes{2};
 constexpr auto drain_look = std::chrono::milliseconds{50};
+/// The least that lost attempts wait: see attempts_lost.
+constexpr auto lost_pause = std::chrono::seconds{1};
+
+std::chrono::milliseconds pause_before_restart(std::uint32_t failures) {
+  return std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failures, 12u)), restart_pause_max);
+}
 
 struct restart_now {
   std::size_t child;
@@ -175,16 +181,18 @@ void supervisor::on_down(const caf::down_msg& down) {
     events_.failed("the spooler failed: what is on disk is safe, start again");
     return;
   }
-  if (draining_)
+  if (draining_) { // nothing is started again, and what the dispatcher had in hand rests until the next start
+    if (failed->what == role::dispatcher)
+      send(handles_->spooler, attempts_lost{});
     return;
+  }
   if (failed->what == role::listener && !started_) {
     events_.failed("a listener could not be opened");
     return;
   }
   if (relay().time.steady() - failed->born > restart_forgotten)
     failed->failures = 0;
-  auto pause = std::min<std::chrono::milliseconds>(restart_pause_first * (1u << std::min(failed->failures, 12u)),
-                                                   restart_pause_max);
+  auto pause = pause_before_restart(failed->failures);
   ++failed->failures;
   ++failed->restarts;
   auto name = name_of(failed->what);
@@ -195,16 +203,21 @@ void supervisor::on_down(const caf::down_msg& down) {
 }
 
 void supervisor::restart(std::size_t number) {
-  if (draining_)
-    return;
   auto& what = children_[number];
+  if (draining_) {
+    if (what.what == role::dispatcher)
+      send(handles_->spooler, attempts_lost{});
+    return;
+  }
   start(what);
   if (what.what == role::listener)
     return;
-  publish();
-  // What these had in hand, messages in their mailboxes included, is given out again.
-  if (what.what == role::dispatcher || what.what == role::signer)
-    send(handles_->spooler, attempts_lost{});
+  publish(); // from this the dispatcher knows that what the signer before had in hand is to be signed by another
+  // What it had in hand, messages in its mailbox included, is given out again.
+  if (what.what == role::dispatcher)
+    send(handles_->spooler, attempts_lost{.domains = {},
+                                          .pause = std::max<std::chrono::nanoseconds>(
+                                              lost_pause, pause_before_restart(what.failures - 1))});
 }
 
 // ---- the end

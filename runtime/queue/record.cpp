@@ -47,6 +47,22 @@ std::string summary(const outcome& ended) {
   return shortened(text + ended.reply.text, reply_text_size_max);
 }
 
+void put_back(record& to, recipient_state& state, const outcome& ended, wall_time now, const retry_policy& policy) {
+  auto end = expiry(policy, to.first_queued);
+  auto held_back = !ended.reply.text.empty();
+  if (held_back)
+    to.last_error = summary(ended);
+  if (held_back && too_late(state, end, now)) {
+    state.status = recipient_status::expired;
+    if (state.attempts == 0)
+      state.last_reply = {0, "4.4.7", to.last_error};
+    return;
+  }
+  state.due = std::max(now, ended.due);
+  if (now < end)
+    state.due = std::min(state.due, end);
+}
+
 void apply_one(record& to, const outcome& ended, wall_time now, const retry_policy& policy, double random,
                decision& made) {
   if (ended.recipient >= to.recipients.size())
@@ -56,9 +72,13 @@ void apply_one(record& to, const outcome& ended, wall_time now, const retry_poli
     return;
   state.in_flight = false;
   if (ended.kind == outcome_kind::returned) {
-    state.due = now;
+    put_back(to, state, ended, now, policy);
+    if (state.status != recipient_status::pending)
+      made.failed.push_back(ended.recipient);
     return;
   }
+  if (std::exchange(to.round_open, false))
+    ++to.attempts;
   note(state, ended, now);
   if (ended.kind == outcome_kind::delivered) {
     state.status = recipient_status::delivered;
@@ -166,12 +186,10 @@ std::vector<std::uint32_t> due_recipients(const record& of, wall_time now, std::
 }
 
 void begin_attempt(record& of, std::span<const std::uint32_t> recipients) {
-  bool any = false;
   for_each_known(of, recipients, [&](recipient_state& state) {
     if (state.status == recipient_status::pending)
-      any = state.in_flight = true;
+      of.round_open = state.in_flight = true;
   });
-  of.attempts += any ? 1 : 0;
 }
 
 decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy,

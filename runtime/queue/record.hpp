@@ -56,11 +56,12 @@ struct recipient_state {
 /// The part of a message that changes. Belongs to the dispatcher's side; committed to the store as metadata.
 struct record {
   std::vector<recipient_state> recipients;
-  std::uint32_t attempts = 0; ///< rounds: calls of begin_attempt
+  std::uint32_t attempts = 0; ///< rounds in which somebody was tried
   wall_time first_queued{};
-  wall_time next_due{};   ///< due of the message in the store: the soonest due of a pending recipient
-  bool held = false;      ///< waits for a person
-  std::string last_error; ///< one sentence, for `queue show`
+  wall_time next_due{};    ///< due of the message in the store: the soonest due of a pending recipient
+  bool held = false;       ///< waits for a person
+  std::string last_error;  ///< one sentence, for `queue show`: how the last attempt failed, or what it waits for
+  bool round_open = false; ///< of the round that runs nobody was tried yet; never stored
 
   friend bool operator==(const record&, const record&) = default;
 };
@@ -73,15 +74,16 @@ enum class outcome_kind : std::uint8_t {
   deferred,  ///< temporary: 4xx, connection, DNS
   failed,    ///< permanent: 5xx, NXDOMAIN, null MX, an operator's bounce
   unknown,   ///< link lost after the final dot: tried again, counted
-  returned   ///< no attempt was made (shutdown, limits): pending again, due at once, not counted
+  returned   ///< no attempt was made (shutdown, a limit, a resting destination): pending again, not counted
 };
 
 /// How one attempt for one recipient ended.
 struct outcome {
   std::uint32_t recipient = 0; ///< index into the envelope; out of range is ignored
   outcome_kind kind = outcome_kind::deferred;
-  queue::reply reply;
+  queue::reply reply; ///< of a returned one: its text says what it waits for, if there is something to say
   std::string remote;
+  wall_time due{}; ///< of a returned one: when to try; in the past: at once
 };
 
 /// See apply().
@@ -117,14 +119,16 @@ struct decision {
 [[nodiscard]] std::vector<std::uint32_t> due_recipients(const record& of, wall_time now,
                                                         std::chrono::nanoseconds horizon = std::chrono::seconds{1});
 
-/// Marks them in flight and counts a round. Ended recipients and indices out of range are left alone.
+/// Marks them in flight and begins a round, which counts once somebody was tried. Ended recipients and indices out of
+/// range are left alone.
 void begin_attempt(record& of, std::span<const std::uint32_t> recipients);
 
 /// Applies outcomes as they come in, some or all. An ended recipient never changes again, whatever comes. `random`,
 /// uniform in [0, 1), spreads the retry; one number a call keeps recipients of one destination together. Whichever of
 /// max_retries and expire_after comes first ends a recipient as expired, with the reason of its last attempt; the last
 /// attempt is planned no later than the expiry. An attempt that came late_grace or more after its due time (the relay
-/// was off, or the clock jumped) does not expire anybody by age: one more follows.
+/// was off, or the clock jumped) does not expire anybody by age: one more follows. Who is held back with a reason
+/// (returned) expires by age like who was tried.
 [[nodiscard]] decision apply(record& to, std::span<const outcome> outcomes, wall_time now, const retry_policy& policy,
                              double random);
 

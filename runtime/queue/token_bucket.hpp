@@ -25,6 +25,19 @@ public:
     return true;
   }
 
+  /// How long until there is a token; zero when there is one, or no limit.
+  [[nodiscard]] std::chrono::nanoseconds wait(std::uint64_t limit, steady_time now) noexcept {
+    if (limit == 0)
+      return {};
+    fill(limit, now);
+    return std::chrono::ceil<std::chrono::nanoseconds>(std::max(1 - tokens_, 0.0) * token_time(limit));
+  }
+
+  /// The time in which one token comes.
+  [[nodiscard]] static std::chrono::duration<double> token_time(std::uint64_t limit) noexcept {
+    return std::chrono::duration<double>{60.0 / static_cast<double>(std::max<std::uint64_t>(limit, 1))};
+  }
+
   /// Nothing was taken for so long that a new one would be no different.
   [[nodiscard]] bool is_full(std::uint64_t limit, steady_time now) noexcept {
     fill(limit, now);

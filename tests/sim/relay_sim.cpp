@@ -24,6 +24,8 @@ namespace {
 constexpr std::size_t policies = 4;
 /// Steps after which a run that does not come to its end is a failure.
 constexpr std::uint64_t drain_steps_max = 400'000;
+/// For how long a message may be kept back by a claim whose answer was lost.
+constexpr auto lease_max = 15min;
 /// The quiet after which actors of idle destinations have ended.
 constexpr auto quiet_time = 5min;
 
@@ -493,6 +495,8 @@ void relay_sim::drain() {
     }
     step();
     auto quiet = relay_->idle() && store_.idle() && clients_.empty() && world_.ready() == 0 && relay_->jobs() == 0;
+    if (quiet && store_.kept_back() > lease_max)
+      oracle_.fail("nobody works on a message that is due, and a lease keeps it back: " + store_.describe_queue());
     if (quiet && store_.queued() > 0)
       if (auto due = store_.next_due(); due && *due > world_.clock().wall() + 30s)
         advance_to(world_.clock().steady() + (*due - world_.clock().wall()));

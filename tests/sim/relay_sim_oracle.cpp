@@ -160,6 +160,9 @@ void oracle::move_committed(const message_id& id, std::uint32_t state, wall_time
   for (std::size_t i = 0; i < of->fates.size(); ++i) {
     auto& now = read->record.recipients[i];
     judge_fate(*of, of->fates[i], now.status == recipient_status::delivered, given_up(now));
+    // The store of the simulation never loses a body: it fails to read one for a moment.
+    if (now.attempts > 0 && now.last_reply.text.find("could not be read") != std::string::npos)
+      fail(fmt::format("{} could not be read for a moment, and that counts as an attempt", keys_[id]));
   }
   if (state == HEDWIG_STATE_BOUNCED)
     check_reported(*of, "bounced");

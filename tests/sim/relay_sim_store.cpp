@@ -135,7 +135,7 @@ void sim_store::take_read(const hedwig_storage_request& request) {
     fresh.due_before = list.due_before;
     fresh.lease = list.lease_until;
     fresh.limit = list.limit;
-  } else if (request.kind == HEDWIG_STORAGE_READ) {
+  } else if (request.kind == HEDWIG_STORAGE_READ || request.kind == HEDWIG_STORAGE_STAT) {
     fresh.id = {reinterpret_cast<const hedwig_message_request&>(request).id};
   } else if (request.kind != HEDWIG_STORAGE_STATS) {
     return complete(request.op, HEDWIG_E_UNSUPPORTED);
@@ -259,6 +259,8 @@ void sim_store::answer_read() {
   }
   if (what.kind == HEDWIG_STORAGE_READ)
     answer_body(what);
+  else if (what.kind == HEDWIG_STORAGE_STAT)
+    answer_stat(what);
   else if (what.kind == HEDWIG_STORAGE_STATS)
     answer_stats(what);
   else
@@ -280,16 +282,7 @@ void sim_store::answer_listing(const inquiry& what) {
   std::vector<hedwig_entry> entries;
   for (auto& it : found) {
     auto& one = it->second;
-    entries.push_back({sizeof(hedwig_entry),
-                       one.state,
-                       it->first.raw,
-                       {},
-                       one.revision,
-                       one.body.size(),
-                       one.due,
-                       bytes_of(one.metadata),
-                       0,
-                       0});
+    entries.push_back(entry_of(it->first, one));
     if (what.kind == HEDWIG_STORAGE_CLAIM)
       one.leased_until = lease_end(what.lease);
   }
@@ -298,6 +291,19 @@ void sim_store::answer_listing(const inquiry& what) {
     pointers.push_back(&one);
   hedwig_list_result result{sizeof result, 0, pointers.data(), pointers.size(), {nullptr, 0}};
   complete(what.op, HEDWIG_OK, &result);
+}
+
+hedwig_entry sim_store::entry_of(const message_id& id, const row& one) {
+  return {sizeof(hedwig_entry),   one.state, id.raw, {}, one.revision, one.body.size(), one.due,
+          bytes_of(one.metadata), 0,         0};
+}
+
+void sim_store::answer_stat(const inquiry& what) {
+  auto found = rows_.find(what.id);
+  if (found == rows_.end())
+    return complete(what.op, HEDWIG_E_NOT_FOUND);
+  auto entry = entry_of(found->first, found->second);
+  complete(what.op, HEDWIG_OK, &entry);
 }
 
 void sim_store::answer_body(const inquiry& what) {
@@ -370,6 +376,16 @@ std::optional<wall_time> sim_store::next_due() const {
       soonest = when;
   }
   return soonest;
+}
+
+std::chrono::nanoseconds sim_store::kept_back() const {
+  auto& clock = world_.clock();
+  std::chrono::nanoseconds longest{};
+  for (auto& [id, one] : rows_)
+    if ((one.state == HEDWIG_STATE_QUEUED || one.state == HEDWIG_STATE_DEFERRED) &&
+        wall_time{std::chrono::nanoseconds{one.due}} <= clock.wall())
+      longest = std::max(longest, one.leased_until - clock.steady());
+  return longest;
 }
 
 std::size_t sim_store::queued() const {

@@ -53,6 +53,8 @@ public:
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   /// When a queued or deferred message next may be claimed; absent when there is none.
   [[nodiscard]] std::optional<wall_time> next_due() const;
+  /// How long a lease still keeps some message back that is due; zero when none does.
+  [[nodiscard]] std::chrono::nanoseconds kept_back() const;
   /// Messages that are neither bounced nor gone.
   [[nodiscard]] std::size_t queued() const;
   /// These, one after the other, for a report.
@@ -108,6 +110,8 @@ private:
   void end_commit();
   void answer_read();
   void answer_listing(const inquiry& what);
+  [[nodiscard]] static hedwig_entry entry_of(const message_id& id, const row& one);
+  void answer_stat(const inquiry& what);
   void answer_body(const inquiry& what);
   void answer_stats(const inquiry& what);
   void complete(hedwig_op* op, hedwig_status status, const void* result = nullptr);

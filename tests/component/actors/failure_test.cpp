@@ -29,43 +29,21 @@ protected:
 
   std::string submit(const std::string& subject, std::string_view from = "ann@sender.example",
                      std::string_view to = "bob@there.example") {
-    auto id = mail_client{relay_.port()}.submit(subject, from, to);
-    EXPECT_FALSE(id.empty()) << subject << " was not acknowledged";
-    ids_.push_back(id);
+    EXPECT_FALSE(mail_client{relay_.port()}.submit(subject, from, to).empty()) << subject << " was not acknowledged";
     return subject;
   }
 
-  /// All of the messages arrive. What rests meanwhile is made due at once: the schedule is not what is tested here.
+  /// All of the messages arrive, and nobody has to ask for it.
   [[nodiscard]] bool arrive(const std::vector<std::string>& subjects) {
-    return wait_until([&] {
-      if (std::ranges::all_of(subjects, [&](auto& one) { return sink_.taken(one) > 0; }))
-        return true;
-      nudge();
-      return false;
-    });
+    return wait_until([&] { return std::ranges::all_of(subjects, [&](auto& one) { return sink_.taken(one) > 0; }); });
   }
 
   [[nodiscard]] bool settle() {
-    return wait_until([&] {
-      if (relay_.idle())
-        return true;
-      nudge();
-      return false;
-    });
-  }
-
-  void nudge() {
-    auto now = std::chrono::steady_clock::now();
-    if (now - nudged_ < std::chrono::milliseconds{500})
-      return;
-    nudged_ = now;
-    relay_.retry(ids_);
+    return wait_until([&] { return relay_.idle(); });
   }
 
   mail_sink sink_;
   running_relay relay_{sink_.port()};
-  std::vector<std::string> ids_;
-  std::chrono::steady_clock::time_point nudged_{};
 };
 
 TEST_F(actor_failure, of_a_session_costs_its_client_the_connection_and_nothing_else) {
@@ -99,8 +77,7 @@ TEST_F(actor_failure, of_a_delivery_in_its_transaction_makes_its_message_be_trie
   EXPECT_TRUE(relay_.stop());
 }
 
-// Fails: one of the queued messages is taken twice although no delivery of it was cut; why is not known yet.
-TEST_F(actor_failure, DISABLED_of_a_destination_gives_its_queue_out_again) {
+TEST_F(actor_failure, of_a_destination_gives_its_queue_out_again) {
   sink_.hold();
   std::vector<std::string> queued;
   auto cut = submit("cut");
@@ -114,8 +91,8 @@ TEST_F(actor_failure, DISABLED_of_a_destination_gives_its_queue_out_again) {
   EXPECT_TRUE(arrive(queued));
   EXPECT_TRUE(settle());
   for (auto& one : queued)
-    EXPECT_GE(sink_.taken(one), 1u) << one;
-  EXPECT_GE(sink_.taken(cut), 2u);
+    EXPECT_EQ(sink_.taken(one), 1u) << one;
+  EXPECT_EQ(sink_.taken(cut), 2u);
   EXPECT_TRUE(relay_.stop());
 }
 
@@ -210,8 +187,7 @@ TEST_F(actor_failure, of_a_listener_leaves_its_sessions_alone) {
   EXPECT_TRUE(relay_.stop());
 }
 
-// Fails: after the new start it sees an idle relay before all is delivered, and once it did not end; to be looked into.
-TEST_F(actor_failure, DISABLED_of_the_spooler_ends_the_relay_and_what_is_on_disk_is_the_truth) {
+TEST_F(actor_failure, of_the_spooler_ends_the_relay_and_what_is_on_disk_is_the_truth) {
   sink_.hold();
   std::vector<std::string> acknowledged{submit("in-delivery")};
   ASSERT_TRUE(wait_until([&] { return sink_.held() == 1; }));
@@ -235,16 +211,14 @@ TEST_F(actor_failure, of_all_in_turn_loses_nothing_that_was_acknowledged) {
                                    "authenticator", "retry-timer", "bouncer",     "listener"};
   std::atomic<bool> enough{false};
   std::vector<std::string> sent;
-  std::vector<std::string> ids;
   std::thread client{[&] {
     for (std::size_t number = 0; !enough; ++number) {
       auto subject = "message-" + std::to_string(number);
-      auto id =
-          mail_client{relay_.port()}.submit(subject, number % 2 == 0 ? "ann@sender.example" : "ann@signed.example");
-      if (id.empty())
-        continue; // never acknowledged: its session or the listener failed
-      sent.push_back(subject);
-      ids.push_back(id);
+      // Not acknowledged where its session or the listener failed.
+      if (!mail_client{relay_.port()}
+               .submit(subject, number % 2 == 0 ? "ann@sender.example" : "ann@signed.example")
+               .empty())
+        sent.push_back(subject);
     }
   }};
   for (auto* role : roles) {
@@ -254,7 +228,6 @@ TEST_F(actor_failure, of_all_in_turn_loses_nothing_that_was_acknowledged) {
   }
   enough = true;
   client.join();
-  ids_ = ids;
   ASSERT_FALSE(sent.empty());
   EXPECT_TRUE(arrive(sent));
   EXPECT_TRUE(settle());

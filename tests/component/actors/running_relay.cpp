@@ -7,10 +7,12 @@
 #include <openssl/pem.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <stdexcept>
 
 namespace hedwig::test {
@@ -41,7 +43,8 @@ std::string plugin_directory() {
 
 } // namespace
 
-running_relay::running_relay(std::uint16_t next_hop) : folder_{make_folder()} {
+running_relay::running_relay(std::uint16_t next_hop, std::string extra)
+  : extra_{std::move(extra)}, folder_{make_folder()} {
   std::signal(SIGPIPE, SIG_IGN);
   ::close(listen_anywhere(port_)); // the relay binds it again
   write_key(folder_ / "dkim.pem");
@@ -65,14 +68,15 @@ void running_relay::write_config(std::uint16_t next_hop) const {
        << (folder_ / "dkim.pem").string()
        << "\"\nkey_type = \"ed25519\"\n"
        // One connection to the next hop, so that the messages behind the first wait in the destination.
-       << "[server.smtp]\nmax_size = 1\n"
+       << "[server.smtp]\nmin_idle = 1\nmax_size = 1\n"
        << "[process]\nio_loops = 2\nscheduler_threads = 2\n"
        << "[storage]\nstorage_type = \"rocksdb\"\nbase_path = \"" << (folder_ / "spool").string() << "\"\n"
        << "[queue]\ndisk_reserve_bytes = 1048576\n"
        << "[[routes]]\ndomains = [\"*\"]\nto = [\"127.0.0.1:" << next_hop << "\"]\ntls = \"none\"\n"
        << "[retry]\ninitial_delay = \"1s\"\njitter = 0.0\n"
        << "[admin]\nsocket = \"" << (folder_ / "admin.sock").string() << "\"\n"
-       << "[plugins]\ndirectories = [\"" << plugin_directory() << "\"]\n";
+       << "[plugins]\ndirectories = [\"" << plugin_directory() << "\"]\n"
+       << extra_;
 }
 
 void running_relay::start() {
@@ -149,14 +153,21 @@ void running_relay::ask(console_request request) {
       caf::anon_send(caf::actor_cast<caf::actor>(one.address), std::move(request));
 }
 
-void running_relay::retry(const std::vector<std::string>& ids) {
-  for (auto& id : ids)
-    ask({.verb = "queue.retry", .argument = id, .limit = 0, .cursor = {}, .answer = [](auto&&...) {}});
+std::string running_relay::show(const std::string& id) {
+  auto answer = std::make_shared<std::promise<std::string>>();
+  auto told = answer->get_future();
+  ask({.verb = "queue.show", .argument = id, .limit = 0, .cursor = {}, .answer = [answer](console_text json, auto) {
+         answer->set_value(json());
+       }});
+  return told.wait_for(std::chrono::seconds{120}) == std::future_status::ready ? told.get() : std::string{};
 }
 
 bool running_relay::idle() {
   auto& counts = context().counts;
-  return counts.active_messages.value() == 0 && counts.queue_depth.value() == 0 && context().memory.active == 0;
+  auto all = context().actors.snapshot();
+  auto known = std::ranges::any_of(all, [](auto& one) { return one.name == "spooler" && one.state == "serving"; });
+  return known && counts.active_messages.value() == 0 && counts.queue_depth.value() == 0 &&
+         context().memory.active == 0;
 }
 
 std::string running_relay::failure() const {

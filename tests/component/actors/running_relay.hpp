@@ -9,14 +9,13 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hedwig::test {
 
-/// Waits until `condition` holds; false when half a minute passed first.
+/// Waits until `condition` holds; false when two minutes passed first, which no machine takes that works at all.
 template <class Condition>
 [[nodiscard]] bool wait_until(Condition condition) {
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{120};
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline)
       return false;
@@ -29,7 +28,8 @@ template <class Condition>
 /// one port of this machine.
 class running_relay {
 public:
-  explicit running_relay(std::uint16_t next_hop);
+  /// `extra` follows the configuration: tables of its own.
+  explicit running_relay(std::uint16_t next_hop, std::string extra = {});
   ~running_relay();
 
   /// Starts it, again after stop(); throws where it cannot.
@@ -53,9 +53,9 @@ public:
   [[nodiscard]] bool wear_out(std::string_view role, std::size_t times);
   /// Asks the supervisor what the console asks.
   void ask(console_request request);
-  /// Makes these messages due now, as `hedwig-admin queue retry` does.
-  void retry(const std::vector<std::string>& ids);
-  /// Nothing is queued or being delivered.
+  /// What `hedwig-admin queue show` gets about a message; empty when there was no answer.
+  [[nodiscard]] std::string show(const std::string& id);
+  /// The spool is known, and nothing is queued or being delivered.
   [[nodiscard]] bool idle();
   /// Why the relay says that it cannot go on; empty while it can.
   [[nodiscard]] std::string failure() const;
@@ -63,6 +63,7 @@ public:
 private:
   void write_config(std::uint16_t next_hop) const;
 
+  std::string extra_;
   std::filesystem::path folder_;
   std::uint16_t port_ = 0;
   mutable std::mutex mutex_;

@@ -146,6 +146,43 @@ TEST_F(a_record, does_not_count_an_attempt_that_was_given_back) {
   EXPECT_EQ(made.step, next_step::defer);
   EXPECT_EQ(made.due, start + 5s);
   EXPECT_EQ(state.recipients[0].attempts, 0u);
+  EXPECT_EQ(state.attempts, 0u) << "nobody was tried in that round";
+}
+
+TEST_F(a_record, counts_a_round_once_in_which_somebody_was_tried) {
+  queue_for(3);
+  send_all(start);
+  (void)end({{0, outcome_kind::returned, {}, {}}, later(1)}, start);
+  (void)end({later(2)}, start + 1s);
+  EXPECT_EQ(state.attempts, 1u);
+}
+
+TEST_F(a_record, tells_why_it_was_given_back_and_waits_as_long_as_it_was_told) {
+  queue_for(1);
+  send_all(start);
+  auto made = end({{0, outcome_kind::returned, {0, "", "rate limit"}, {}, start + 90s}}, start + 5s);
+  EXPECT_EQ(made.due, start + 90s);
+  EXPECT_EQ(state.last_error, "rate limit");
+  EXPECT_EQ(state.attempts, 0u);
+}
+
+TEST_F(a_record, that_is_held_back_expires_all_the_same) {
+  policy.expire_after = 100s;
+  queue_for(1);
+  send_all(start);
+  EXPECT_EQ(end({{0, outcome_kind::returned, {0, "", "rate limit"}, {}, start + 500s}}, start).due, start + 100s);
+  send_all(start + 100s);
+  auto made = end({{0, outcome_kind::returned, {0, "", "rate limit"}, {}, start + 500s}}, start + 100s);
+  EXPECT_EQ(made.step, next_step::bounce);
+  EXPECT_THAT(made.failed, ElementsAre(0u));
+  EXPECT_EQ(state.recipients[0].last_reply.text, "rate limit");
+}
+
+TEST_F(a_record, that_is_given_back_without_a_reason_does_not_expire_by_it) {
+  policy.expire_after = 100s;
+  queue_for(1);
+  send_all(start + 100s);
+  EXPECT_EQ(end({{0, outcome_kind::returned, {}, {}}}, start + 101s).step, next_step::defer);
 }
 
 TEST_F(a_record, warns_of_the_delay_once) {

@@ -32,6 +32,15 @@ TEST(token_bucket, saves_up_no_more_than_the_limit) {
   EXPECT_EQ(taken(bucket, 5, steady_time{} + 24h), 5);
 }
 
+TEST(token_bucket, tells_when_the_next_one_comes) {
+  token_bucket bucket{60, steady_time{}};
+  EXPECT_EQ(bucket.wait(60, steady_time{}), 0s);
+  EXPECT_EQ(taken(bucket, 60, steady_time{}), 60);
+  EXPECT_EQ(bucket.wait(60, steady_time{}), 1s);
+  EXPECT_EQ(bucket.wait(60, steady_time{} + 250ms), 750ms);
+  EXPECT_EQ(bucket.wait(0, steady_time{}), 0s) << "no limit";
+}
+
 TEST(token_bucket, zero_is_unlimited) {
   token_bucket bucket{0, steady_time{}};
   EXPECT_EQ(taken(bucket, 0, steady_time{}), 1000);
