@@ -54,10 +54,20 @@ constexpr std::array tests{
     test{"ten-thousand", "10,000 PUTs at once are all there, now and after a restart", 4, takes_ten_thousand_at_once},
     test{"large-bodies", "bodies of 64 MiB, in slices and staged, are kept", 4, keeps_large_bodies},
     test{"random", "random operations, many at once, agree with a model", 4, agrees_with_the_model},
+    test{"kill", "a process killed at any moment has lost nothing it acknowledged", 4, survives_kills},
+    test{"no-space", "writes that fail for lack of space are refused as such, and service comes back", 4,
+         survives_no_space, true},
+    test{"write-error", "writes that fail are refused, and nothing else is lost", 4, survives_failing_writes, true},
+    test{"sync-error", "what cannot be synced is not acknowledged", 4, survives_failing_syncs, true},
+    test{"read-error", "files that cannot be read are no reason to give up a message", 4, survives_failing_reads, true},
+    test{"full-disk", "a full disk refuses new mail, moves and removes, and takes mail again when there is space", 4,
+         survives_a_full_disk},
 };
+
+constexpr std::array roles{role{"storage.load", load_until_killed}};
 
 } // namespace
 
-suite storage_suite() { return {"storage", HEDWIG_STORAGE, tests, {}}; }
+suite storage_suite() { return {"storage", HEDWIG_STORAGE, tests, roles}; }
 
 } // namespace hedwig::check

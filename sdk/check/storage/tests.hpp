@@ -46,4 +46,14 @@ void takes_ten_thousand_at_once(context& run);
 void keeps_large_bodies(context& run);
 void agrees_with_the_model(context& run);
 
+void survives_kills(context& run);
+/// The process that survives_kills() kills.
+int load_until_killed(context& run, std::uint64_t first);
+
+void survives_no_space(context& run);
+void survives_failing_writes(context& run);
+void survives_failing_syncs(context& run);
+void survives_failing_reads(context& run);
+void survives_a_full_disk(context& run);
+
 } // namespace hedwig::check::storage
