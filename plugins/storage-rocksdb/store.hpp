@@ -5,6 +5,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 
@@ -94,6 +95,7 @@ private:
 
   settings settings_;
   std::shared_ptr<rocksdb::Cache> cache_; // outlives the database as long as a buffer of the host is pinned in it
+  std::unique_ptr<rocksdb::Env> files_;   // outlives the database
   std::unique_ptr<rocksdb::DB> db_;
   handle* default_ = nullptr;
   handle* meta_ = nullptr;

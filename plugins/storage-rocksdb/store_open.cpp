@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "plugins/storage-rocksdb/ordered_files.hpp"
+
 namespace hedwig::storage_rocksdb {
 
 namespace {
@@ -91,6 +93,9 @@ hedwig_storage_limits rocksdb_store::limits() const {
 
 rocksdb::DBOptions rocksdb_store::database_options() {
   rocksdb::DBOptions options;
+  if (!files_)
+    files_ = rocksdb::NewCompositeEnv(std::make_shared<ordered_files>());
+  options.env = files_.get();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   // Drops a torn tail, which was never acknowledged, and nothing else.
