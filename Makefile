@@ -23,6 +23,7 @@ help: ## what can be made
 	@echo "make bench            measure this relay, and Postfix beside it where it is installed (BENCH_ARGS=...)"
 	@echo "make asan             unit, component, dialogue and simulation tests under ASan and UBSan"
 	@echo "make chaos            kill -9 under load, twenty times, each store (KILLS=... SEED=...)"
+	@echo "make powercut         power cuts at every point of a store's run, and each of its file operations failing"
 	@echo "make lint             layout, licences, include ranks, shell scripts"
 	@echo "make format           lay the sources out with clang-format"
 	@echo "make install          PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
@@ -53,7 +54,7 @@ release: packages-build
 
 # --- run and test ---------------------------------------------------------------------------------------------------
 
-.PHONY: run test asan bench chaos
+.PHONY: run test asan bench chaos powercut
 run: packages-run
 	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
 	@scripts/demo --build build/dev $(if $(filter-out 0 no,$(ONCE)),--once)
@@ -73,7 +74,15 @@ KILLS ?= 20
 SEED ?=
 chaos: packages-test
 	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)
-	@/usr/bin/python3 -B tests/chaos/kill9.py --build build/dev --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	@/usr/bin/python3 -B tests/chaos/kill9.py --build build/dev --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
+
+# docs/durability.md has its figures.
+POWERCUT = HEDWIG_PLUGIN_DIR=build/dev/lib/hedwig/plugins build/dev/bin
+powercut: build-tests
+	@$(POWERCUT)/powercut --messages 20 --points all --choices 6 --seed $(or $(SEED),1)
+	@$(POWERCUT)/powercut --messages 500 --runs 5 --points 200 --choices 3 --seed $(or $(SEED),1)
+	@$(POWERCUT)/powercut --choices 1 --points 30 --lie all --expect-loss
+	@$(POWERCUT)/failing_calls
 
 # --- sources --------------------------------------------------------------------------------------------------------
 
