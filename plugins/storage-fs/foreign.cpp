@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages of a Hedwig 0.10 spool, read as they are: ID.json, whose first line is the mark and JSON and whose rest is
-// the body, and for deferred ones ID.meta.json with the time of the next attempt.
+// the body, or, older, one JSON object with the body inside; and for deferred ones ID.meta.json with the time of the
+// next attempt.
+#include "plugins/storage-fs/json_object.hpp"
 #include "plugins/storage-fs/store.hpp"
 
-#include <cctype>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -18,6 +20,7 @@ namespace {
 
 constexpr std::string_view mark = "HEDWIG1 ";
 constexpr hedwig_time_ns second = 1'000'000'000;
+constexpr hedwig_time_ns millisecond = 1'000'000;
 constexpr std::size_t note_max = 60 * 1024;
 
 /// What stands behind `"key":`, or nothing. Enough for a file whose keys are known; the host parses it properly.
@@ -71,38 +74,87 @@ hedwig_time_ns due_in(std::string_view note) noexcept {
 
 } // namespace
 
+bool fs_store::is_spool_of_0_10() const {
+  struct stat there {};
+  return ::fstatat(base_.get(), "queued", &there, 0) == 0 || ::fstatat(base_.get(), "deferred", &there, 0) == 0;
+}
+
 std::string fs_store::foreign_note_of(const hedwig_msg_id& id, const record& what) {
   return std::string{folder_of(what.folder)} + "/" + id_text(id) + ".meta.json";
 }
 
-bool fs_store::recognise_foreign(const std::string& folder, const std::string& name, record& what, hedwig_msg_id& id) {
-  auto parsed = parse_id(std::string_view{name}.substr(0, name.size() - 5));
-  if (!parsed)
-    return false;
-  id = *parsed;
-  auto path = folder + "/" + name;
+/// Empty when there is none, or none that can be read: the message itself may be well all the same.
+std::string fs_store::load_foreign_note(const hedwig_msg_id& id, const record& what) const {
+  auto path = foreign_note_of(id, what);
   auto file = open_to_read(path);
-  struct stat size {};
-  if (!file || ::fstat(file.get(), &size) != 0)
-    return false;
-  auto front = read_text(file.get(), foreign_header_max, 0, path);
+  if (!file)
+    return {};
+  auto note = read_text(file.get(), note_max, 0, path);
+  if (json_object::parse(note))
+    return note;
+  the_host().log(HEDWIG_LOG_WARN, "what Hedwig 0.10 noted about a deferred message cannot be read",
+                 {{"file", path}, {"taken_as", "not tried yet"}});
+  return {};
+}
+
+/// When it is to be tried; of a bounced one when it bounced.
+hedwig_time_ns fs_store::foreign_due(const hedwig_msg_id& id, const record& what, hedwig_time_ns modified) const {
+  if (what.state == HEDWIG_STATE_BOUNCED)
+    return modified;
+  if (auto due = due_in(load_foreign_note(id, what)); due > 0)
+    return due;
+  hedwig_time_ns milliseconds = 0; // of its receipt: an id of 0.10 is a ULID
+  for (int i = 0; i < 6; ++i)
+    milliseconds = milliseconds << 8 | id.bytes[i];
+  return milliseconds > modified / millisecond ? modified : milliseconds * millisecond;
+}
+
+void fs_store::recognise_form(int fd, const std::string& path, std::uint64_t size, record& what) {
+  auto front = read_text(fd, foreign_header_max, 0, path);
   auto line = front.find('\n');
-  if (!front.starts_with(mark) || line == std::string::npos) {
+  if (front.starts_with(mark) && line != std::string::npos &&
+      json_object::parse(std::string_view{front}.substr(mark.size(), line - mark.size()))) {
+    what.body_offset = static_cast<std::uint32_t>(line + 1);
+    what.body_size = size - what.body_offset;
+    return;
+  }
+  if (front.starts_with('{') && size <= foreign_packed_max) {
+    auto text = size > front.size() ? read_text(fd, size, 0, path) : std::move(front);
+    auto object = json_object::parse(text);
+    auto body = object ? object->bytes_of("body") : std::nullopt;
+    if (body) {
+      what.packed = true;
+      what.body_size = body->size();
+      return;
+    }
+  }
+  what.unreadable = true;
+}
+
+bool fs_store::recognise_foreign(std::uint32_t state, const std::string& folder, const std::string& name, record& what,
+                                 hedwig_msg_id& id) {
+  auto parsed = parse_id(std::string_view{name}.substr(0, name.size() - 5));
+  auto path = folder + "/" + name;
+  auto file = parsed ? open_to_read(path) : unique_fd{};
+  struct stat facts {};
+  if (!file || ::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
     the_host().log(HEDWIG_LOG_WARN, "a file in the spool is not understood and left alone", {{"file", path}});
     return false;
   }
+  id = *parsed;
   what.foreign = true;
-  what.body_offset = static_cast<std::uint32_t>(line + 1);
-  what.body_size = static_cast<std::uint64_t>(size.st_size) - what.body_offset;
-  auto folder_state = HEDWIG_STATE_QUEUED;
-  for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state)
-    if (folder_of(state) == folder)
-      folder_state = static_cast<int>(state);
-  what.state = what.put_state = what.folder = static_cast<std::uint8_t>(folder_state);
-  auto note_path = foreign_note_of(id, what);
-  if (auto note = open_to_read(note_path))
-    what.due = due_in(read_text(note.get(), note_max, 0, note_path));
+  what.state = what.put_state = what.folder = static_cast<std::uint8_t>(state);
+  recognise_form(file.get(), path, static_cast<std::uint64_t>(facts.st_size), what);
+  what.due = foreign_due(id, what, facts.st_mtim.tv_sec * second + facts.st_mtim.tv_nsec);
   return true;
+}
+
+std::string fs_store::load_packed(const hedwig_msg_id& id, int fd, const std::string& path) {
+  auto text = read_text(fd, foreign_packed_max, 0, path);
+  auto object = json_object::parse(text);
+  if (!object)
+    damaged(id, path + " is no JSON object");
+  return std::string{mark} + object->without("body");
 }
 
 std::string fs_store::load_foreign_metadata(const hedwig_msg_id& id, const record& what) {
@@ -110,11 +162,52 @@ std::string fs_store::load_foreign_metadata(const hedwig_msg_id& id, const recor
   auto file = open_to_read(path);
   if (!file)
     throw sdk::failure{HEDWIG_E_NOT_FOUND, "no such message"};
-  auto metadata = read_text(file.get(), what.body_offset - 1, 0, path);
-  auto note_path = foreign_note_of(id, what);
-  if (auto note = open_to_read(note_path))
-    metadata += "\n" + read_text(note.get(), note_max, 0, note_path);
+  if (what.unreadable)
+    damaged(id, path + " is neither form of a message of Hedwig 0.10");
+  auto metadata =
+      what.packed ? load_packed(id, file.get(), path) : read_text(file.get(), what.body_offset - 1, 0, path);
+  if (metadata.size() > foreign_header_max)
+    damaged(id, path + " has more metadata than a message may have");
+  if (auto note = load_foreign_note(id, what); !note.empty())
+    metadata += "\n" + note;
   return metadata;
+}
+
+sdk::read_slices fs_store::read_foreign(const hedwig_message_request& request, const record& what, int fd,
+                                        const std::string& path) {
+  sdk::read_slices got{the_host()};
+  got.body_size = what.body_size;
+  if (what.unreadable)
+    damaged(request.id, path + " is neither form of a message of Hedwig 0.10");
+  if (request.offset >= what.body_size)
+    return got;
+  auto wanted = request.length == 0 ? read_max : std::min(request.length, read_max);
+  auto some = std::min(wanted, what.body_size - request.offset);
+  if (!what.packed) {
+    auto slice = read_plain(fd, path, what.body_offset + request.offset, some);
+    got.add(slice);
+    if (slice.size != some)
+      damaged(request.id, path + " became shorter");
+    return got;
+  }
+  auto text = read_text(fd, foreign_packed_max, 0, path);
+  auto object = json_object::parse(text);
+  auto body = object ? object->bytes_of("body") : std::nullopt;
+  if (!body || body->size() != what.body_size)
+    damaged(request.id, path + " has changed");
+  some = request.length == 0 ? body->size() - request.offset : std::min(request.length, body->size() - request.offset);
+  got.add(copied(std::string_view{*body}.substr(request.offset, some)));
+  return got;
+}
+
+hedwig_slice fs_store::copied(std::string_view text) {
+  auto* host = the_host().raw();
+  std::uint8_t* data = nullptr;
+  auto* raw = host->buf_alloc(host, text.size(), &data);
+  if (raw == nullptr)
+    throw sdk::failure{HEDWIG_E_BUSY, "the host's buffer memory is spent"};
+  std::memcpy(data, text.data(), text.size());
+  return {raw, data, text.size()};
 }
 
 } // namespace hedwig::storage_fs

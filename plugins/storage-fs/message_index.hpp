@@ -33,7 +33,9 @@ struct record {
   std::uint8_t folder = 0;       ///< the state in whose folder the message file lies
   bool moved = false;            ///< a meta file holds the metadata
   bool foreign = false;          ///< ID.json of Hedwig 0.10
-  std::uint32_t body_offset = 0; ///< of a foreign body
+  bool packed = false;           ///< its older form: the body is a member of one JSON object
+  bool unreadable = false;       ///< it is neither form
+  std::uint32_t body_offset = 0; ///< of a foreign body that is not packed
 
   friend bool operator==(const record&, const record&) = default;
 };

@@ -27,7 +27,11 @@ constexpr auto in_flight_bytes =
     key_in_range(HEDWIG_CONFIG_SIZE, "in_flight_bytes", "Bodies the store holds until they are committed.", 0, "128MiB",
                  1 * mib, 65536 * mib);
 
-constexpr const hedwig_config_key* keys[] = {&path, &sync, &free_files, &disk_reserve, &in_flight_bytes};
+constexpr auto read_only =
+    key(HEDWIG_CONFIG_BOOLEAN, "read_only",
+        "Changes nothing and refuses every write: how `hedwig spool` looks at a spool.", 0, "false");
+
+constexpr const hedwig_config_key* keys[] = {&path, &sync, &free_files, &disk_reserve, &in_flight_bytes, &read_only};
 constexpr hedwig_config_schema schema{sizeof schema, std::size(keys), keys};
 
 constexpr auto provider = hedwig::sdk::store_provider<hedwig::storage_fs::fs_store>::make(

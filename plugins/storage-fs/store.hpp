@@ -20,6 +20,7 @@ struct settings {
   std::size_t free_files = 0;
   std::uint64_t disk_reserve = 0;
   std::uint64_t in_flight_bytes = 0;
+  bool read_only = false;
 };
 
 /// A body under way, under a temporary name.
@@ -55,8 +56,9 @@ public:
   static constexpr std::uint64_t read_max = 4 * chunk_size;
   /// More folders than this in one group: one syncfs in place of as many fsyncs.
   static constexpr std::size_t folder_syncs_max = 16;
-  static constexpr std::size_t damaged_waiting_max = 1024;
   static constexpr std::size_t foreign_header_max = HEDWIG_METADATA_MAX - 64 * 1024;
+  /// Of the older form the whole file is parsed, also to read a part of its body.
+  static constexpr std::size_t foreign_packed_max = 256 * 1024 * 1024;
 
   fs_store(const sdk::host& h, const sdk::config& c);
   ~fs_store() override;
@@ -81,12 +83,14 @@ private:
   void check_format();
   void write_format();
   void choose_sync();
+  [[nodiscard]] bool is_spool_of_0_10() const;
+  void drop_name(const std::string& path) noexcept;
   void drop_second_name(const hedwig_msg_id& id, const std::string& path);
   void scan();
   void scan_messages(std::uint32_t state, const std::string& folder);
   void scan_meta(const std::string& folder);
   void check_space();
-  void set_aside(const hedwig_msg_id& id, const std::string& why);
+  void note_failed_write(hedwig_status status, const char* why);
 
   // store_commit.cpp
   int folder_fd(const std::string& folder);
@@ -101,14 +105,26 @@ private:
   file_header read_header(const hedwig_msg_id& id, int fd, const std::string& path);
   /// Throws NOT_FOUND when the files are not there, CORRUPT when they are damaged.
   std::string load_metadata(const hedwig_msg_id& id, const record& what);
-  bool load_listed(indexed& one, bool with_metadata, std::string& metadata, const claim_times* claim);
+  /// Whether `one` is to be listed, with what became of it meanwhile and, wanted or damaged, its metadata.
+  bool load_listed(sdk::stored_entry& entry, indexed& one, const hedwig_list_request& request,
+                   const claim_times* claim);
+  sdk::stored_entry make_damaged(const hedwig_msg_id& id, const record& what, const std::string& why);
+  std::string salvage_metadata(const hedwig_msg_id& id, const record& what) const;
   sdk::stored_entry make_entry(const hedwig_msg_id& id, const record& what, std::string metadata);
   hedwig_slice read_chunk(int fd, const std::string& path, const file_header& header, const std::string& sums,
                           const hedwig_msg_id& id, std::uint64_t chunk, std::uint64_t within, std::uint64_t length);
+  hedwig_slice copied(std::string_view text);
   hedwig_slice read_plain(int fd, const std::string& path, std::uint64_t offset, std::uint64_t length);
 
   // foreign.cpp
-  bool recognise_foreign(const std::string& folder, const std::string& name, record& what, hedwig_msg_id& id);
+  bool recognise_foreign(std::uint32_t state, const std::string& folder, const std::string& name, record& what,
+                         hedwig_msg_id& id);
+  void recognise_form(int fd, const std::string& path, std::uint64_t size, record& what);
+  hedwig_time_ns foreign_due(const hedwig_msg_id& id, const record& what, hedwig_time_ns modified) const;
+  std::string load_foreign_note(const hedwig_msg_id& id, const record& what) const;
+  std::string load_packed(const hedwig_msg_id& id, int fd, const std::string& path);
+  sdk::read_slices read_foreign(const hedwig_message_request& request, const record& what, int fd,
+                                const std::string& path);
   std::string load_foreign_metadata(const hedwig_msg_id& id, const record& what);
   static std::string foreign_note_of(const hedwig_msg_id& id, const record& what);
 
@@ -129,14 +145,13 @@ private:
   /// back.
   std::map<hedwig_msg_id, std::set<std::string>, id_less> second_names_;
   bool no_space_ = false;
+  bool write_failed_ = false; ///< since the last check
   hedwig_time_ns next_check_ = 0;
   /// After a sync that failed the kernel may call lost pages clean: nothing more is acknowledged.
   bool broken_ = false;
 
   std::atomic<std::uint64_t> damaged_count_{0};
   std::atomic<std::uint64_t> disk_free_{0};
-  std::mutex damaged_mutex_;
-  std::map<hedwig_msg_id, std::string, id_less> damaged_waiting_; // set aside by the writer thread
 };
 
 } // namespace hedwig::storage_fs

@@ -17,6 +17,7 @@ namespace {
 iovec part(std::string_view text) noexcept { return {const_cast<char*>(text.data()), text.size()}; }
 std::string folder_part(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
+constexpr hedwig_duration_ns failed_write_pause = 1'000'000'000;
 constexpr const char* no_space_text = "the file system has less free than disk_reserve";
 
 } // namespace
@@ -44,10 +45,7 @@ public:
       }
     } catch (const sdk::failure& e) {
       one.fail(e.status(), e.what());
-      if (e.status() == HEDWIG_E_NO_SPACE) {
-        store_.no_space_ = true;
-        store_.set_health(HEDWIG_E_NO_SPACE, e.what());
-      }
+      store_.note_failed_write(e.status(), e.what());
     }
   }
 
@@ -208,10 +206,7 @@ private:
                 request.due,
                 static_cast<std::uint8_t>(request.state),
                 static_cast<std::uint8_t>(request.state),
-                static_cast<std::uint8_t>(request.state),
-                false,
-                false,
-                0};
+                static_cast<std::uint8_t>(request.state)};
     keep(std::move(it));
   }
 
@@ -360,6 +355,8 @@ private:
       auto old = path_of(one.id, one.before);
       if (!unlink(old))
         store_.second_names_[one.id].insert(old);
+      if (one.before.foreign)
+        unlink(foreign_note_of(one.id, one.before)); // what it says is in the metadata now
       store_.unsynced_folders_.insert(folder_part(old));
     }
     if (one.before.moved)
@@ -383,6 +380,8 @@ private:
 };
 
 void fs_store::commit(std::span<sdk::pending_write> group) {
+  if (settings_.read_only)
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool is open for reading only", settings_.path};
   if (broken_)
     throw sdk::failure{HEDWIG_E_IO, "a sync has failed: nothing more is stored until a restart", settings_.path};
   group_commit work{*this};
@@ -400,6 +399,16 @@ void fs_store::commit(std::span<sdk::pending_write> group) {
     throw;
   }
   work.finish();
+}
+
+void fs_store::note_failed_write(hedwig_status status, const char* why) {
+  if (status != HEDWIG_E_NO_SPACE && status != HEDWIG_E_IO)
+    return;
+  no_space_ = no_space_ || status == HEDWIG_E_NO_SPACE;
+  // There may be space, and the fault may be gone: the next check lets one write try.
+  next_check_ = the_host().steady() + failed_write_pause;
+  write_failed_ = true;
+  set_health(status, why);
 }
 
 int fs_store::folder_fd(const std::string& folder) {

@@ -59,6 +59,7 @@ fs_store::fs_store(const sdk::host& h, const sdk::config& c) : store{h} {
   settings_.free_files = static_cast<std::size_t>(c.integer("free_files"));
   settings_.disk_reserve = static_cast<std::uint64_t>(c.integer("disk_reserve"));
   settings_.in_flight_bytes = static_cast<std::uint64_t>(c.integer("in_flight_bytes"));
+  settings_.read_only = c.boolean("read_only");
 }
 
 fs_store::~fs_store() { close(); }
@@ -68,17 +69,20 @@ hedwig_storage_limits fs_store::limits() const {
 }
 
 void fs_store::open() {
-  sdk::make_durable_folder(settings_.path);
+  if (!settings_.read_only)
+    sdk::make_durable_folder(settings_.path);
   base_ = unique_fd{::open(settings_.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!base_)
     throw_errno("opening", settings_.path);
-  ::fchmod(base_.get(), 0700);
   lock_spool();
   check_format();
-  make_folders();
-  choose_sync();
-  pool_.open(base_.get(), settings_.free_files);
   broken_ = false;
+  if (!settings_.read_only) {
+    ::fchmod(base_.get(), 0700);
+    make_folders();
+    choose_sync();
+    pool_.open(base_.get(), settings_.free_files);
+  }
   scan();
   check_space();
 }
@@ -95,7 +99,10 @@ void fs_store::close() noexcept {
 }
 
 void fs_store::lock_spool() {
-  lock_ = unique_fd{::openat(base_.get(), ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  auto how = settings_.read_only ? O_RDONLY : O_RDWR | O_CREAT;
+  lock_ = unique_fd{::openat(base_.get(), ".lock", how | O_CLOEXEC, 0600)};
+  if (!lock_ && settings_.read_only && errno == ENOENT)
+    return; // no instance of ours ever ran here
   if (!lock_)
     throw_errno("opening", settings_.path + "/.lock");
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
@@ -117,10 +124,12 @@ void fs_store::write_format() {
 
 void fs_store::check_format() {
   unique_fd file{::openat(base_.get(), "format", O_RDONLY | O_CLOEXEC)};
-  if (!file && errno != ENOENT)
-    throw_errno("opening", "format");
+  if (!file && settings_.read_only && errno == ENOENT && is_spool_of_0_10())
+    return;
+  if (!file && (errno != ENOENT || settings_.read_only))
+    throw_errno("opening", settings_.path + "/format");
   auto found = file ? read_text(file.get(), 64, 0, "format") : std::string{};
-  if (found.empty()) {
+  if (found.empty() && !settings_.read_only) {
     write_format();
   } else if (found != format_text) {
     throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool has a format this plugin does not read: " + found,
@@ -129,7 +138,7 @@ void fs_store::check_format() {
 }
 
 void fs_store::make_folders() {
-  for (auto* folder : {"free", "damaged", "meta"})
+  for (auto* folder : {"free", "meta"})
     make_folder(base_.get(), folder);
   for (std::uint32_t state = 1; state < HEDWIG_STATE_COUNT; ++state)
     make_folder(base_.get(), std::string{folder_of(state)});
@@ -145,7 +154,15 @@ void fs_store::choose_sync() {
     syncer_.start();
 }
 
+/// What a crash left in the way; with read_only it is only overlooked.
+void fs_store::drop_name(const std::string& path) noexcept {
+  if (!settings_.read_only)
+    ::unlinkat(base_.get(), path.c_str(), 0);
+}
+
 void fs_store::drop_second_name(const hedwig_msg_id& id, const std::string& path) {
+  if (settings_.read_only)
+    return;
   if (::unlinkat(base_.get(), path.c_str(), 0) != 0 && errno != ENOENT)
     second_names_[id].insert(path);
   unsynced_folders_.insert(path.substr(0, path.rfind('/')));
@@ -172,7 +189,8 @@ void fs_store::scan_messages(std::uint32_t state, const std::string& folder) {
       what.body_size = parsed->body_size;
       what.due = what.put_due = parsed->due;
       what.state = what.put_state = static_cast<std::uint8_t>(parsed->state);
-    } else if (!name.ends_with(".json") || name.ends_with(".meta.json") || !recognise_foreign(folder, name, what, id)) {
+    } else if (!name.ends_with(".json") || name.ends_with(".meta.json") ||
+               !recognise_foreign(state, folder, name, what, id)) {
       return; // not ours to touch
     }
     what.folder = static_cast<std::uint8_t>(state);
@@ -190,11 +208,11 @@ void fs_store::scan_meta(const std::string& folder) {
       return;
     auto what = index_.find(parsed->id);
     if (!what || (what->moved && what->revision >= parsed->revision)) {
-      ::unlinkat(base_.get(), (folder + "/" + name).c_str(), 0); // of nobody, or outdated
+      drop_name(folder + "/" + name); // of nobody, or outdated
       return;
     }
     if (what->moved)
-      ::unlinkat(base_.get(), meta_path_of(parsed->id, *what).c_str(), 0);
+      drop_name(meta_path_of(parsed->id, *what));
     what->moved = true;
     what->revision = parsed->revision;
     what->state = static_cast<std::uint8_t>(parsed->state);
@@ -209,6 +227,8 @@ void fs_store::check_space() {
     return;
   auto free = static_cast<std::uint64_t>(now.f_bavail) * now.f_frsize;
   disk_free_ = free;
+  if (settings_.read_only)
+    return;
   // A little more than the reserve, and than one large group, must be free before mail is taken again.
   auto wanted = health() == HEDWIG_OK ? settings_.disk_reserve : settings_.disk_reserve + settings_.disk_reserve / 16;
   if (health() == HEDWIG_E_NO_SPACE)
@@ -222,36 +242,10 @@ void fs_store::check_space() {
     set_health(HEDWIG_OK, "enough space");
 }
 
-void fs_store::set_aside(const hedwig_msg_id& id, const std::string& why) {
-  auto what = index_.find(id);
-  if (!what)
-    return;
-  index_.erase(id);
-  auto to = "damaged/" + id_text(id);
-  auto message = path_of(id, *what);
-  ::renameat(base_.get(), message.c_str(), base_.get(), (to + (what->foreign ? ".json" : ".msg")).c_str());
-  if (what->moved)
-    ::renameat(base_.get(), meta_path_of(id, *what).c_str(), base_.get(), (to + ".meta").c_str());
-  unique_fd reason{::openat(base_.get(), (to + ".reason").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (reason) {
-    auto text = message + ": " + why + "\n";
-    write_at(reason.get(), {{text.data(), text.size()}}, 0, to);
-  }
-  sync_folder("damaged");
-  sync_folder(message.substr(0, message.rfind('/')));
-  the_host().log(HEDWIG_LOG_ERROR, "a damaged message was set aside", {{"id", id_text(id)}, {"why", why}});
-}
-
 void fs_store::tick(hedwig_time_ns steady) {
-  decltype(damaged_waiting_) aside;
-  {
-    std::lock_guard guard{damaged_mutex_};
-    aside.swap(damaged_waiting_);
-  }
-  for (auto& [id, why] : aside)
-    set_aside(id, why);
-  if (steady < next_check_ && health() == HEDWIG_OK)
+  if (steady < next_check_ && (health() == HEDWIG_OK || write_failed_))
     return;
+  write_failed_ = false;
   next_check_ = steady + check_interval;
   check_space();
 }

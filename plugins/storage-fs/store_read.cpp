@@ -34,11 +34,7 @@ void fs_store::damaged(const hedwig_msg_id& id, const std::string& why) {
   if (!index_.find(id)) // removed while we read, and its file written over
     throw sdk::failure{HEDWIG_E_NOT_FOUND, "no such message"};
   ++damaged_count_;
-  {
-    std::lock_guard guard{damaged_mutex_};
-    if (damaged_waiting_.size() < damaged_waiting_max)
-      damaged_waiting_.try_emplace(id, why);
-  }
+  the_host().log(HEDWIG_LOG_ERROR, "a stored message is damaged", {{"id", id_text(id)}, {"why", why}});
   throw sdk::failure{HEDWIG_E_CORRUPT, why};
 }
 
@@ -120,19 +116,13 @@ sdk::read_slices fs_store::read(const hedwig_message_request& request) {
   auto file = open_to_read(path);
   if (!file)
     damaged(request.id, path + " is not there");
+  if (what->foreign)
+    return read_foreign(request, *what, file.get(), path);
   sdk::read_slices got{the_host()};
   got.body_size = what->body_size;
   auto wanted = request.length == 0 ? read_max : std::min(request.length, read_max);
   if (request.offset >= what->body_size)
     return got;
-  if (what->foreign) {
-    auto some = std::min(wanted, what->body_size - request.offset);
-    auto slice = read_plain(file.get(), path, what->body_offset + request.offset, some);
-    got.add(slice);
-    if (slice.size != some)
-      damaged(request.id, path + " became shorter");
-    return got;
-  }
   auto header = read_header(request.id, file.get(), path);
   if (header.body_size != what->body_size)
     damaged(request.id, path + " has a header that does not fit its name");
@@ -150,19 +140,46 @@ sdk::read_slices fs_store::read(const hedwig_message_request& request) {
   return got;
 }
 
-bool fs_store::load_listed(indexed& one, bool with_metadata, std::string& metadata, const claim_times* claim) {
+std::string fs_store::salvage_metadata(const hedwig_msg_id& id, const record& what) const {
+  constexpr std::size_t saved_max = HEDWIG_METADATA_MAX - 4096;
+  try {
+    auto path = what.moved ? meta_path_of(id, what) : path_of(id, what);
+    auto file = open_to_read(path);
+    auto offset = what.foreign && !what.moved ? 0 : header_size + (what.moved ? 0 : what.body_size);
+    return file ? read_text(file.get(), saved_max, offset, path) : std::string{};
+  } catch (const sdk::failure&) {
+    return {};
+  }
+}
+
+sdk::stored_entry fs_store::make_damaged(const hedwig_msg_id& id, const record& what, const std::string& why) {
+  auto entry = make_entry(id, what, sdk::damaged_metadata(why, salvage_metadata(id, what)));
+  entry.flags = HEDWIG_ENTRY_DAMAGED;
+  return entry;
+}
+
+bool fs_store::load_listed(sdk::stored_entry& entry, indexed& one, const hedwig_list_request& request,
+                           const claim_times* claim) {
   for (int attempt = 0; attempt < 3; ++attempt) {
+    std::string why;
     try {
-      if (with_metadata)
-        metadata = load_metadata(one.id, one.what);
+      bool with_metadata = (request.flags & HEDWIG_LIST_METADATA) != 0;
+      entry = make_entry(one.id, one.what, with_metadata ? load_metadata(one.id, one.what) : std::string{});
       // A CLAIM gives what is there now.
       return claim == nullptr || index_.find(one.id) == one.what;
     } catch (const sdk::failure& e) {
       if (e.status() != HEDWIG_E_NOT_FOUND && e.status() != HEDWIG_E_CORRUPT)
         throw;
+      why = e.status() == HEDWIG_E_NOT_FOUND ? "its file is not there" : e.what();
     }
     auto now = index_.find(one.id); // a MOVE or REMOVE came between: once more with what it left
-    if (!now || *now == one.what || claim != nullptr)
+    if (!now)
+      return false;
+    if (*now == one.what) {
+      entry = make_damaged(one.id, one.what, why);
+      return (request.flags & HEDWIG_LIST_DAMAGED) != 0;
+    }
+    if (claim != nullptr)
       return false;
     one.what = *now;
   }
@@ -190,10 +207,10 @@ sdk::entry_page fs_store::list(const hedwig_list_request& request, const claim_t
     for (auto& one : found) {
       if (claim != nullptr && !leases().try_claim(one.id, claim->now, claim->until))
         continue;
-      std::string metadata;
-      if (load_listed(one, with_metadata, metadata, claim)) {
-        bytes += metadata.size();
-        page.entries.push_back(make_entry(one.id, one.what, std::move(metadata)));
+      sdk::stored_entry entry;
+      if (load_listed(entry, one, request, claim)) {
+        bytes += entry.metadata.size();
+        page.entries.push_back(std::move(entry));
       } else if (claim != nullptr) {
         leases().release(one.id, claim->until);
       }

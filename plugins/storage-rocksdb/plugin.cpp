@@ -28,8 +28,12 @@ constexpr auto in_flight_bytes =
 constexpr auto open_files = key_in_range(HEDWIG_CONFIG_INTEGER, "open_files",
                                          "Table and blob files the store keeps open.", 0, "512", 16, 1 << 20);
 
+constexpr auto read_only =
+    key(HEDWIG_CONFIG_BOOLEAN, "read_only",
+        "Changes nothing and refuses every write: how `hedwig spool` looks at a spool.", 0, "false");
+
 constexpr const hedwig_config_key* keys[] = {&path,         &memtable_size,   &block_cache, &background_jobs,
-                                             &disk_reserve, &in_flight_bytes, &open_files};
+                                             &disk_reserve, &in_flight_bytes, &open_files,  &read_only};
 constexpr hedwig_config_schema schema{sizeof schema, std::size(keys), keys};
 
 constexpr auto provider = hedwig::sdk::store_provider<hedwig::storage_rocksdb::rocksdb_store>::make(

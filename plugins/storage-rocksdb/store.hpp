@@ -10,8 +10,10 @@
 #include <rocksdb/write_batch.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "plugins/storage-rocksdb/due_floor.hpp"
@@ -27,6 +29,7 @@ struct settings {
   std::uint64_t disk_reserve = 0;
   std::uint64_t in_flight_bytes = 0;
   int open_files = 0;
+  bool read_only = false;
 };
 
 /// A body under way: chunks go to the database as they fill up, without a sync; the PUT's sync covers them.
@@ -71,6 +74,8 @@ private:
 
   // store_open.cpp
   rocksdb::DBOptions database_options();
+  void open_database();
+  void lock_for_reading();
   std::vector<rocksdb::ColumnFamilyDescriptor> families();
   void check_format();
   void recover_counters();
@@ -86,9 +91,39 @@ private:
   // store_read.cpp
   bool load(const hedwig_msg_id& id, std::string& value, meta_record& record, const rocksdb::ReadOptions& how = {});
   void note_damage(const hedwig_msg_id& id, const char* what);
+  void note_damaged_table(const rocksdb::Status& status);
+
+  // store_damage.cpp
+  /// What is left of a message whose record failed its checks.
+  struct remains {
+    body_place place{};
+    std::uint64_t body_size = 0;
+    std::string metadata; ///< the damaged value's, unchecked
+  };
+  remains salvage(const hedwig_msg_id& id);
+  std::uint64_t stored_size(const body_place& place);
+  struct due_place {
+    std::uint32_t state = 0;
+    hedwig_time_ns due = 0;
+  };
+  /// The first `limit` ids between both, by id, out of the whole index by due time.
+  std::map<std::string, due_place> indexed_between(const std::string& after, const std::string& before,
+                                                   std::size_t limit);
+  std::optional<due_position> find_due(const hedwig_msg_id& id, std::uint32_t& state);
+  bool is_indexed(const hedwig_msg_id& id, const meta_record& record);
+  sdk::stored_entry make_damaged(const hedwig_msg_id& id, std::uint32_t state, hedwig_time_ns due, const char* why);
+  /// Moves `at` from `last`, the key it could read last, over those that it cannot; false when there are none behind
+  /// them that begin with the same `prefix` bytes.
+  static bool skip_damaged(rocksdb::Iterator& at, const std::string& last, std::size_t prefix);
   sdk::stored_entry make_entry(const hedwig_msg_id& id, const meta_record& record, bool with_metadata);
   hedwig_slice read_chunk(const body_place& place, std::uint32_t chunk, std::uint64_t offset, std::uint64_t length);
   sdk::entry_page list_by_receipt(const hedwig_list_request& request);
+  void add_record(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
+                  const hedwig_msg_id& id, const meta_record& record);
+  bool add_from_index(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request, std::string& last,
+                      const std::string& behind);
+  void add_by_receipt(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
+                      const hedwig_msg_id& id, std::string_view value);
   class due_walk;
   bool add_listed(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request, std::uint32_t state,
                   std::string_view position, const claim_times* claim, const rocksdb::ReadOptions& how);
@@ -110,6 +145,9 @@ private:
   counters counters_;
   due_floor floor_;
   std::atomic<std::uint64_t> damaged_{0};
+  std::atomic<bool> table_damaged_{false};
+  bool compacts_ = true; // the writer's own
+  rocksdb::FileLock* reading_lock_ = nullptr;
   std::atomic<std::uint64_t> disk_free_{0};
 
   std::atomic<hedwig_status> background_{HEDWIG_OK}; // what the database failed with; OK again after a resume

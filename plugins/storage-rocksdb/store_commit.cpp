@@ -223,17 +223,40 @@ private:
   /// Sets the failure and returns false when there is no sound record.
   bool load(sdk::pending_write& one, const hedwig_msg_id& id, std::string& value, meta_record& record) {
     auto status = store_.db_->Get({}, store_.meta_, slice(view(id)), &value);
-    if (!status.ok()) {
+    if (!status.ok() && !status.IsCorruption()) {
       one.fail(status.IsNotFound() ? HEDWIG_E_NOT_FOUND : HEDWIG_E_IO, status.ToString());
       return false;
     }
-    auto found = decode_meta(id, value);
+    auto found = status.ok() ? decode_meta(id, value) : std::nullopt;
     if (!found) {
       store_.note_damage(id, "metadata");
-      one.fail(HEDWIG_E_CORRUPT, "the stored metadata failed its checksum");
+      one.fail(HEDWIG_E_CORRUPT, status.ok() ? "the stored metadata failed its checksum" : status.ToString());
       return false;
     }
     record = *found;
+    return true;
+  }
+
+  /// In place of load() for a MOVE that sets a damaged record aside; false when it is no such MOVE, or nothing is left.
+  bool load_remains(const hedwig_move_request& request, std::string& value, meta_record& record, bool& indexed) {
+    if (request.revision != 0 || request.state != HEDWIG_STATE_QUARANTINED ||
+        (request.flags & HEDWIG_MOVE_METADATA) == 0)
+      return false;
+    auto status = store_.db_->Get({}, store_.meta_, slice(view(request.id)), &value);
+    if (status.ok() ? decode_meta(request.id, value).has_value() : !status.IsCorruption() && !status.IsNotFound())
+      return false;
+    auto left = store_.salvage(request.id);
+    auto hint = read_hint(request.hint);
+    auto at = hint ? std::optional{make_due_position(hint->due, request.id)} : std::nullopt;
+    record.state = hint ? hint->state : 0;
+    if (!at)
+      at = store_.find_due(request.id, record.state);
+    indexed = at.has_value();
+    if (status.IsNotFound() && !indexed && left.body_size == 0)
+      return false;
+    record.due = at ? due_of(view(*at)) : 0;
+    record.body_size = left.body_size;
+    record.stage = left.place.stage;
     return true;
   }
 
@@ -241,7 +264,8 @@ private:
     auto& request = one.as<hedwig_move_request>();
     std::string value;
     meta_record record;
-    if (!load(one, request.id, value, record))
+    bool indexed = true;
+    if (!load_remains(request, value, record, indexed) && !load(one, request.id, value, record))
       return;
     if (record.revision != request.revision)
       return one.fail(HEDWIG_E_CONFLICT, "the message has revision " + std::to_string(record.revision));
@@ -254,11 +278,13 @@ private:
     write_meta(request.id, record);
     // A due key is written once and removed once: to write it again where it stands would break SingleDelete.
     if (before.state != record.state || before.due != record.due) {
-      delete_due(before.state, before.due, request.id);
+      if (indexed)
+        delete_due(before.state, before.due, request.id);
       put_due(record.state, make_due_position(record.due, request.id));
     }
     if (before.state != record.state) {
-      now.subtract(before.state, record.body_size);
+      if (indexed)
+        now.subtract(before.state, record.body_size);
       now.add(record.state, record.body_size);
     }
     one.hint = make_hint(record);
@@ -302,6 +328,8 @@ private:
 };
 
 void rocksdb_store::commit(std::span<sdk::pending_write> group) {
+  if (settings_.read_only)
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the spool is open for reading only", settings_.path};
   if (batch_.GetDataSize() > batch_kept_max)
     batch_ = rocksdb::WriteBatch{};
   batch_.Clear();

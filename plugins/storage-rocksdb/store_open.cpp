@@ -4,6 +4,7 @@
 
 #include <hedwig/storage_folder.hpp>
 
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
@@ -15,6 +16,7 @@
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "plugins/storage-rocksdb/ordered_files.hpp"
 
@@ -54,13 +56,26 @@ private:
   sdk::host host_;
 };
 
+/// Takes the place of the database's own log.
+class silence final : public rocksdb::Logger {
+public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 } // namespace
 
 /// Hears of failed flushes and compactions; called on the database's threads.
 class rocksdb_store::listener final : public rocksdb::EventListener {
 public:
   explicit listener(rocksdb_store& store) : store_{store} {}
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsCorruption()) {
+      // Its inputs stand as they were: the database may go on, and what can be read of them is not lost.
+      store_.note_damaged_table(*status);
+      *status = rocksdb::Status::OK();
+      return;
+    }
     if (status->severity() < rocksdb::Status::Severity::kHardError)
       return; // writes go on, the database tries again by itself
     store_.background_ = status_of(*status);
@@ -83,6 +98,7 @@ rocksdb_store::rocksdb_store(const sdk::host& h, const sdk::config& c) : store{h
   settings_.disk_reserve = static_cast<std::uint64_t>(c.integer("disk_reserve"));
   settings_.in_flight_bytes = static_cast<std::uint64_t>(c.integer("in_flight_bytes"));
   settings_.open_files = static_cast<int>(c.integer("open_files"));
+  settings_.read_only = c.boolean("read_only");
 }
 
 rocksdb_store::~rocksdb_store() { close(); }
@@ -148,12 +164,28 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocksdb_store::families() {
   return {{rocksdb::kDefaultColumnFamilyName, common}, {"meta", meta}, {"due", due}, {"body", body}};
 }
 
-void rocksdb_store::open() {
-  sdk::make_durable_folder(settings_.path);
-  ::chmod(settings_.path.c_str(), 0700); // the database makes its files readable for all
+void rocksdb_store::lock_for_reading() {
+  // The database takes no lock when it is opened for reading; without LOCK nobody ever opened it for more.
+  auto path = settings_.path + "/LOCK";
+  if (::access(path.c_str(), F_OK) != 0)
+    return;
+  auto status = rocksdb::Env::Default()->LockFile(path, &reading_lock_);
+  if (!status.ok())
+    throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
+                       settings_.path};
+}
+
+void rocksdb_store::open_database() {
   rocksdb::DB* raw = nullptr;
   std::vector<handle*> handles;
-  auto status = rocksdb::DB::Open(database_options(), settings_.path, families(), &handles, &raw);
+  auto options = database_options();
+  rocksdb::Status status;
+  if (settings_.read_only) {
+    options.info_log = std::make_shared<silence>(); // else it begins a new file
+    status = rocksdb::DB::OpenForReadOnly(options, settings_.path, families(), &handles, &raw);
+  } else {
+    status = rocksdb::DB::Open(options, settings_.path, families(), &handles, &raw);
+  }
   if (!status.ok()) {
     auto text = status.ToString();
     if (text.find("ock file") != std::string::npos || text.find("lock hold by") != std::string::npos)
@@ -166,15 +198,32 @@ void rocksdb_store::open() {
   meta_ = handles[1];
   due_ = handles[2];
   body_ = handles[3];
+}
+
+void rocksdb_store::open() {
+  if (settings_.read_only) {
+    if (::access((settings_.path + "/CURRENT").c_str(), F_OK) != 0)
+      throw sdk::failure{HEDWIG_E_NOT_FOUND, "there is no RocksDB spool in " + settings_.path, settings_.path};
+    lock_for_reading();
+  } else {
+    sdk::make_durable_folder(settings_.path);
+    ::chmod(settings_.path.c_str(), 0700); // the database makes its files readable for all
+  }
+  open_database();
   background_ = HEDWIG_OK;
+  table_damaged_ = false;
+  compacts_ = true;
   resume_delay_ = resume_delay_first;
   check_format();
   recover_counters();
-  drop_old_stages();
+  if (!settings_.read_only)
+    drop_old_stages();
   check_space();
 }
 
 void rocksdb_store::close() noexcept {
+  if (reading_lock_ != nullptr)
+    rocksdb::Env::Default()->UnlockFile(std::exchange(reading_lock_, nullptr));
   if (!db_)
     return;
   stages_.clear();
@@ -195,6 +244,8 @@ void rocksdb_store::check(const rocksdb::Status& status, const char* doing) {
 void rocksdb_store::check_format() {
   std::string found;
   auto status = db_->Get({}, default_, rocksdb::Slice{format_key.data(), format_key.size()}, &found);
+  if (status.IsNotFound() && settings_.read_only)
+    throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the database is no spool of Hedwig's", settings_.path};
   if (status.IsNotFound()) {
     std::unique_ptr<rocksdb::Iterator> any{db_->NewIterator({}, meta_)};
     any->SeekToFirst();
@@ -258,6 +309,8 @@ void rocksdb_store::check_space() {
     return;
   auto free = static_cast<std::uint64_t>(now.f_bavail) * now.f_frsize;
   disk_free_ = free;
+  if (settings_.read_only)
+    return;
   // A little more than the reserve must be free before mail is taken again, else the answer flaps.
   auto wanted = no_space_ ? settings_.disk_reserve + settings_.disk_reserve / 16 : settings_.disk_reserve;
   no_space_ = free < wanted;
@@ -283,6 +336,11 @@ void rocksdb_store::try_resume(hedwig_time_ns steady) {
 }
 
 void rocksdb_store::tick(hedwig_time_ns steady) {
+  if (settings_.read_only)
+    return;
+  if (table_damaged_ && std::exchange(compacts_, false)) // it would come upon the damage again and again
+    for (auto* family : {default_, meta_, due_, body_})
+      db_->SetOptions(family, {{"disable_auto_compactions", "true"}});
   try_resume(steady);
   if (steady < next_check_ && health() == HEDWIG_OK)
     return;

@@ -60,8 +60,9 @@ public:
   std::uint32_t state() const noexcept { return lowest_->state; }
   std::string_view position() const noexcept { return lowest_->at->key().ToStringView().substr(1); }
   void next() {
+    std::string last{lowest_->at->key().ToStringView()};
     lowest_->at->Next();
-    store_.check(lowest_->at->status(), "reading the due index");
+    step_over_damage(*lowest_, last);
     find_lowest();
   }
   const rocksdb::Snapshot* snapshot() noexcept { return snapshot_ ? snapshot_->snapshot() : nullptr; }
@@ -107,8 +108,20 @@ private:
     one.at->Seek(slice(view(start)));
     if (after_cursor && one.at->Valid() && one.at->key() == slice(view(start)))
       one.at->Next();
-    store_.check(one.at->status(), "reading the due index");
-    learn(one);
+    if (!step_over_damage(one, std::string{view(start)}))
+      learn(one);
+  }
+
+  /// Whether there was any. What stands in an unreadable part of the index is found by receipt only.
+  bool step_over_damage(part& one, const std::string& last) {
+    auto status = one.at->status();
+    if (status.ok())
+      return false;
+    if (!status.IsCorruption())
+      store_.check(status, "reading the due index");
+    store_.note_damaged_table(status);
+    skip_damaged(*one.at, last, 1); // of its state
+    return true;
   }
 
   void learn(part& one) {
@@ -143,16 +156,26 @@ void rocksdb_store::note_damage(const hedwig_msg_id& id, const char* what) {
   the_host().log(HEDWIG_LOG_ERROR, "a stored message failed its checksum", {{"id", hex(id)}, {"part", what}});
 }
 
+void rocksdb_store::note_damaged_table(const rocksdb::Status& status) {
+  if (!table_damaged_.exchange(true))
+    the_host().log(HEDWIG_LOG_ERROR, "a table is damaged: stop the relay and run hedwig spool verify",
+                   {{"why", status.ToString()}});
+}
+
 bool rocksdb_store::load(const hedwig_msg_id& id, std::string& value, meta_record& record,
                          const rocksdb::ReadOptions& how) {
   auto status = db_->Get(how, meta_, slice(view(id)), &value);
   if (status.IsNotFound())
     return false;
-  check(status, "reading metadata");
-  auto found = decode_meta(id, value);
+  if (!status.IsCorruption())
+    check(status, "reading metadata");
+  auto found = status.ok() ? decode_meta(id, value) : std::nullopt;
   if (!found) {
+    if (!status.ok())
+      note_damaged_table(status);
     note_damage(id, "metadata");
-    throw sdk::failure{HEDWIG_E_CORRUPT, "the stored metadata failed its checksum"};
+    throw sdk::failure{HEDWIG_E_CORRUPT, status.ok() ? "the stored metadata failed its checksum"
+                                                     : "the table that holds its metadata is damaged"};
   }
   record = *found;
   return true;
@@ -219,10 +242,18 @@ sdk::read_slices rocksdb_store::read(const hedwig_message_request& request) {
   } else {
     std::string value;
     meta_record record;
-    if (!load(request.id, value, record))
-      throw sdk::failure{HEDWIG_E_NOT_FOUND, "no such message"};
-    got.body_size = record.body_size;
-    place.stage = record.stage;
+    try {
+      if (!load(request.id, value, record))
+        throw sdk::failure{HEDWIG_E_NOT_FOUND, "no such message"};
+      got.body_size = record.body_size;
+      place.stage = record.stage;
+    } catch (const sdk::failure& e) {
+      if (e.status() != HEDWIG_E_CORRUPT)
+        throw;
+      auto left = salvage(request.id); // the body has checksums of its own
+      got.body_size = left.body_size;
+      place = left.place;
+    }
   }
   auto wanted = request.length == 0 ? read_max : std::min(request.length, read_max);
   for (auto offset = request.offset; offset < got.body_size && wanted > 0;) {
@@ -249,8 +280,11 @@ bool rocksdb_store::add_listed(sdk::entry_page& page, std::size_t& bytes, const 
   try {
     is_there = load(id, value, record, how);
   } catch (const sdk::failure& e) {
-    if (e.status() == HEDWIG_E_CORRUPT)
+    if (e.status() == HEDWIG_E_CORRUPT) {
+      if ((request.flags & HEDWIG_LIST_DAMAGED) != 0)
+        page.entries.push_back(make_damaged(id, state, due_of(position), e.what()));
       return false; // a claim of it stays, so that it is not looked at again and again
+    }
     if (claim != nullptr)
       leases().release(id, claim->until);
     throw;
@@ -301,27 +335,86 @@ sdk::entry_page rocksdb_store::list_by_receipt(const hedwig_list_request& reques
   sdk::entry_page page;
   std::size_t bytes = 0;
   auto limit = std::min<std::size_t>(request.limit, page_entries_max);
-  std::string last;
-  for (std::size_t walked = 0; at->Valid(); ++walked, at->Next()) {
+  std::string last{cursor};
+  last.resize(sizeof(hedwig_msg_id));
+  for (std::size_t walked = 0;; ++walked, at->Next()) {
+    if (!at->Valid() && at->status().IsCorruption()) {
+      note_damaged_table(at->status());
+      auto more = skip_damaged(*at, last, 0);
+      auto behind = more ? at->key().ToString() : std::string(last.size(), '\xFF');
+      if (!add_from_index(page, bytes, request, last, behind))
+        return page;
+    }
+    if (!at->Valid())
+      break;
     if (page.entries.size() >= limit || walked >= walk_max || bytes >= page_bytes_max) {
       page.cursor = last;
-      break;
+      return page;
     }
     last = at->key().ToStringView();
-    auto id = id_of(last);
-    auto record = decode_meta(id, at->value().ToStringView());
-    if (!record) {
-      note_damage(id, "metadata");
-      continue;
-    }
-    if ((request.states & HEDWIG_STATE_MASK(record->state)) == 0 ||
-        (request.due_before != 0 && record->due >= request.due_before))
-      continue;
-    page.entries.push_back(make_entry(id, *record, (request.flags & HEDWIG_LIST_METADATA) != 0));
-    bytes += page.entries.back().metadata.size();
+    add_by_receipt(page, bytes, request, id_of(last), at->value().ToStringView());
   }
-  check(at->status(), "reading metadata");
+  if (!at->status().IsCorruption())
+    check(at->status(), "reading metadata");
   return page;
+}
+
+/// Where a table cannot be walked its keys may still be read one by one: the index by due time has their ids. False
+/// when the page is full before the last of them.
+bool rocksdb_store::add_from_index(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
+                                   std::string& last, const std::string& behind) {
+  auto limit = std::min<std::size_t>(request.limit, page_entries_max);
+  for (auto& [key, at] : indexed_between(last, behind, limit)) {
+    if (page.entries.size() >= limit || bytes >= page_bytes_max) {
+      page.cursor = last;
+      return false;
+    }
+    last = key;
+    auto id = id_of(key);
+    std::string value;
+    meta_record record;
+    try {
+      if (load(id, value, record))
+        add_record(page, bytes, request, id, record);
+    } catch (const sdk::failure& e) {
+      if (e.status() != HEDWIG_E_CORRUPT)
+        throw;
+      if ((request.flags & HEDWIG_LIST_DAMAGED) != 0)
+        page.entries.push_back(make_damaged(id, at.state, at.due, e.what()));
+    }
+  }
+  if (page.entries.size() >= limit) {
+    page.cursor = last; // there may be more of them
+    return false;
+  }
+  return true;
+}
+
+void rocksdb_store::add_by_receipt(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
+                                   const hedwig_msg_id& id, std::string_view value) {
+  auto record = decode_meta(id, value);
+  bool damaged_too = (request.flags & HEDWIG_LIST_DAMAGED) != 0;
+  if (!record) {
+    note_damage(id, "metadata");
+    std::uint32_t state = HEDWIG_STATE_QUARANTINED;
+    auto at = damaged_too ? find_due(id, state) : std::nullopt;
+    if (damaged_too)
+      page.entries.push_back(
+          make_damaged(id, state, at ? due_of(view(*at)) : 0, "the stored metadata failed its checksum"));
+    return;
+  }
+  add_record(page, bytes, request, id, *record);
+}
+
+void rocksdb_store::add_record(sdk::entry_page& page, std::size_t& bytes, const hedwig_list_request& request,
+                               const hedwig_msg_id& id, const meta_record& record) {
+  if ((request.states & HEDWIG_STATE_MASK(record.state)) == 0 ||
+      (request.due_before != 0 && record.due >= request.due_before))
+    return;
+  page.entries.push_back(make_entry(id, record, (request.flags & HEDWIG_LIST_METADATA) != 0));
+  bytes += page.entries.back().metadata.size();
+  if ((request.flags & HEDWIG_LIST_DAMAGED) != 0 && !is_indexed(id, record))
+    page.entries.back().flags |= HEDWIG_ENTRY_UNINDEXED;
 }
 
 sdk::state_stats rocksdb_store::stats() {

@@ -40,7 +40,8 @@ storage_entry entry_of(const hedwig_entry* raw) {
           from.revision,
           from.body_size,
           wall_time{std::chrono::nanoseconds{from.due}},
-          text_of(from.metadata)};
+          text_of(from.metadata),
+          from.flags};
 }
 
 result<outcome> decode_none(const void*) { return std::monostate{}; }
@@ -111,6 +112,7 @@ result<outcome> decode_stats(const void* raw) {
   out.disk_free = from.disk_free;
   out.commits = from.commits;
   out.commit_writes = from.commit_writes;
+  out.damaged = from.damaged;
   return out;
 }
 
@@ -219,7 +221,8 @@ std::unique_ptr<storage_op> make_list_op(list_request request) {
   auto op = std::make_unique<typed_op<hedwig_list_request>>(HEDWIG_STORAGE_LIST, decode_listing);
   op->text = std::move(request.cursor);
   op->raw.states = request.states;
-  op->raw.flags = (request.by_receipt ? HEDWIG_LIST_BY_RECEIPT : 0) | (request.metadata ? HEDWIG_LIST_METADATA : 0);
+  op->raw.flags = (request.by_receipt ? HEDWIG_LIST_BY_RECEIPT : 0) | (request.metadata ? HEDWIG_LIST_METADATA : 0) |
+                  (request.damaged ? HEDWIG_LIST_DAMAGED : 0);
   // No bound is 0 there: what is kept for good has the clock's maximum for its due time, and is not before that.
   op->raw.due_before = request.due_before == wall_time::max() ? 0 : nanoseconds(request.due_before);
   op->raw.cursor = bytes_of(op->text);
@@ -231,7 +234,7 @@ std::unique_ptr<storage_op> make_claim_op(claim_request request) {
   auto op = std::make_unique<typed_op<hedwig_list_request>>(HEDWIG_STORAGE_CLAIM, decode_listing);
   op->text = std::move(request.cursor);
   op->raw.states = request.states;
-  op->raw.flags = request.metadata ? HEDWIG_LIST_METADATA : 0;
+  op->raw.flags = (request.metadata ? HEDWIG_LIST_METADATA : 0) | (request.damaged ? HEDWIG_LIST_DAMAGED : 0);
   op->raw.due_before = nanoseconds(request.due_before);
   op->raw.lease_until = nanoseconds(request.lease_until);
   op->raw.cursor = bytes_of(op->text);

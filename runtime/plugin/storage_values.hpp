@@ -35,7 +35,8 @@ struct storage_entry {
   std::uint64_t revision = 0;
   std::uint64_t body_size = 0;
   wall_time due{};
-  std::string metadata; ///< empty unless asked for
+  std::string metadata;    ///< empty unless asked for
+  std::uint32_t flags = 0; ///< HEDWIG_ENTRY_…
 };
 
 /// Of LIST and CLAIM.
@@ -56,6 +57,7 @@ struct storage_statistics {
   std::uint64_t disk_free = 0;
   std::uint64_t commits = 0;
   std::uint64_t commit_writes = 0;
+  std::uint64_t damaged = 0; ///< records found damaged since start()
 };
 
 struct put_request {
@@ -101,6 +103,7 @@ struct list_request {
   wall_time due_before = wall_time::max();
   std::string cursor;
   std::uint32_t limit = 1000;
+  bool damaged = false; ///< damaged ones too
 };
 
 struct claim_request {
@@ -110,6 +113,7 @@ struct claim_request {
   wall_time lease_until{};
   std::string cursor;
   std::uint32_t limit = 1000;
+  bool damaged = true; ///< damaged ones too, to be set aside
 };
 
 } // namespace hedwig::plugin

@@ -5,6 +5,8 @@
 #include "runtime/queue/fields.hpp"
 #include "runtime/queue/metadata_v0_10.hpp"
 
+#include <hedwig/storage.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -296,6 +298,15 @@ private:
   std::string wrong_;
 };
 
+/// What stands behind the mark, in its line.
+std::optional<std::string> marked_damage(std::string_view bytes) {
+  constexpr std::string_view damaged_mark = HEDWIG_DAMAGED_MARK;
+  if (!bytes.starts_with(damaged_mark))
+    return std::nullopt;
+  bytes.remove_prefix(damaged_mark.size());
+  return std::string{bytes.substr(0, std::min(bytes.find('\n'), reply_text_size_max))};
+}
+
 } // namespace
 
 result<std::string> encode_metadata(const message& known, const record& state) {
@@ -319,6 +330,8 @@ result<std::string> encode_metadata(const message& known, const record& state) {
 }
 
 result<stored> decode_metadata(std::string_view bytes, const message_id& id) {
+  if (auto why = marked_damage(bytes))
+    return std::unexpected{error{HEDWIG_E_CORRUPT, *why, id.text()}};
   if (is_v0_10(bytes))
     return decode_v0_10(bytes, id);
   if (bytes.size() > metadata_size_max)
@@ -328,6 +341,31 @@ result<stored> decode_metadata(std::string_view bytes, const message_id& id) {
   if (bytes[magic.size()] != version)
     return std::unexpected{error{HEDWIG_E_UNSUPPORTED, "metadata: written by a newer Hedwig", id.text()}};
   return decoder{}.run(bytes.substr(magic.size() + 1), id);
+}
+
+std::string damaged_metadata(std::string_view bytes, const message_id& id, std::string_view why) {
+  if (marked_damage(bytes))
+    return std::string{bytes};
+  auto line = why.substr(0, reply_text_size_max);
+  if (auto known = decode_metadata(bytes, id)) {
+    known->record.last_error = std::string{damaged_prefix}.append(line);
+    if (auto encoded = encode_metadata(known->message, known->record))
+      return std::move(*encoded);
+  }
+  std::string made{HEDWIG_DAMAGED_MARK};
+  for (char c : line)
+    made += static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? ' ' : c;
+  made += '\n';
+  return made.append(bytes.substr(0, metadata_size_max - made.size()));
+}
+
+std::optional<std::string> damage_of(std::string_view bytes, const message_id& id) {
+  if (auto why = marked_damage(bytes))
+    return why;
+  auto known = decode_metadata(bytes, id);
+  if (!known || !known->record.last_error.starts_with(damaged_prefix))
+    return std::nullopt;
+  return known->record.last_error.substr(damaged_prefix.size());
 }
 
 } // namespace hedwig::queue

@@ -6,6 +6,7 @@
 #include "runtime/queue/record.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,17 @@ struct stored {
 /// a message file, or an old file's single JSON object, each optionally followed by a newline and the JSON of its
 /// deferred/ID.meta.json. `id` is the store's key and always wins over what the bytes say. Any bytes are legal input:
 /// HEDWIG_E_CORRUPT says what is wrong with them, HEDWIG_E_UNSUPPORTED that a newer Hedwig wrote them.
+/// Of metadata that were set aside as damaged the error's text is why.
 [[nodiscard]] result<stored> decode_metadata(std::string_view bytes, const message_id& id);
+
+/// What `last_error` of a message starts with that is in quarantine because it is damaged.
+inline constexpr std::string_view damaged_prefix = "damaged: ";
+
+/// The metadata under which a damaged message goes to quarantine: its record with `why` for its last error where that
+/// can still be read, else HEDWIG_DAMAGED_MARK, `why` in one line, and `bytes` as they are. `bytes` that have the mark
+/// already stay as they are.
+[[nodiscard]] std::string damaged_metadata(std::string_view bytes, const message_id& id, std::string_view why);
+/// Why a message was set aside as damaged; nothing when it was not.
+[[nodiscard]] std::optional<std::string> damage_of(std::string_view bytes, const message_id& id);
 
 } // namespace hedwig::queue

@@ -58,6 +58,15 @@ struct stored_entry {
   std::string metadata = {};
 };
 
+/// The metadata of an entry with HEDWIG_ENTRY_DAMAGED: `why` in one line, then as much of `saved` as there is room for.
+inline std::string damaged_metadata(std::string_view why, std::string_view saved) {
+  std::string text{HEDWIG_DAMAGED_MARK};
+  for (char c : why.substr(0, 1024))
+    text += static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? ' ' : c;
+  text += '\n';
+  return text.append(saved.substr(0, HEDWIG_METADATA_MAX - text.size()));
+}
+
 struct entry_page {
   std::vector<stored_entry> entries;
   std::string cursor; ///< empty: nothing follows; at most HEDWIG_CURSOR_MAX bytes
@@ -287,7 +296,7 @@ private:
       auto& list = *reinterpret_cast<const hedwig_list_request*>(request);
       if (list.limit == 0 || list.cursor.size > HEDWIG_CURSOR_MAX)
         return "a list needs a limit and a cursor of the store's own";
-      if ((list.flags & ~(HEDWIG_LIST_BY_RECEIPT | HEDWIG_LIST_METADATA)) != 0)
+      if ((list.flags & ~(HEDWIG_LIST_BY_RECEIPT | HEDWIG_LIST_METADATA | HEDWIG_LIST_DAMAGED)) != 0)
         return "unknown flag";
     }
     return nullptr;
