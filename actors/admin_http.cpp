@@ -173,7 +173,7 @@ Poco::Net::ServerSocket listen_unix(const std::string& path, std::uint32_t mode)
   Poco::Net::SocketAddress at{Poco::Net::AddressFamily::UNIX_LOCAL, path};
   if (std::filesystem::is_socket(path)) {
     if (somebody_listens(at))
-      throw std::runtime_error{"another process listens there"};
+      throw std::runtime_error{"a relay that runs listens there: stop it, or write another admin.socket"};
     std::filesystem::remove(path); // left by a relay that was killed
   }
   auto before = ::umask(0177);
@@ -231,26 +231,28 @@ result<void> admin_http::open() {
   auto& settings = policy->settings;
   auto connections = settings.admin.max_connections;
   std::string what;
-  auto tcp = [&](const std::optional<config::endpoint>& at, admin_scope scope) {
+  auto tcp = [&](const std::optional<config::endpoint>& at, admin_scope scope, const char* key) {
     if (!at)
       return;
-    what = at->text();
+    what = std::string{key} + " " + at->text();
     servers_.push_back(std::make_unique<server>(
         *api_, scope, bounded_server_socket{Poco::Net::SocketAddress{at->host, at->port}}, connections, ""));
   };
   try {
     if (!settings.admin.socket.empty()) {
-      what = settings.admin.socket;
-      servers_.push_back(std::make_unique<server>(*api_, admin_scope::admin, listen_unix(what, settings.admin.mode),
-                                                  connections, what));
+      what = "admin.socket " + settings.admin.socket;
+      servers_.push_back(std::make_unique<server>(*api_, admin_scope::admin,
+                                                  listen_unix(settings.admin.socket, settings.admin.mode), connections,
+                                                  settings.admin.socket));
     }
-    tcp(settings.admin.bind, admin_scope::admin);
-    tcp(settings.server.metrics.bind, admin_scope::metrics);
-    tcp(settings.server.health.bind, admin_scope::health);
+    tcp(settings.admin.bind, admin_scope::admin, "admin.bind");
+    tcp(settings.server.metrics.bind, admin_scope::metrics, "server.metrics.bind");
+    tcp(settings.server.health.bind, admin_scope::health, "server.health.bind");
   } catch (const std::exception& e) {
     auto* poco = dynamic_cast<const Poco::Exception*>(&e);
     return std::unexpected{
-        error{HEDWIG_E_CONFIG, "cannot listen: " + (poco != nullptr ? poco->displayText() : e.what()), what, 0}};
+        error{HEDWIG_E_CONFIG,
+              "cannot listen: " + (poco != nullptr && !poco->message().empty() ? poco->message() : e.what()), what, 0}};
   }
   return {};
 }

@@ -5,6 +5,8 @@
 #include "runtime/smtp/reply.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <cerrno>
+
 namespace hedwig {
 
 using telemetry::component;
@@ -19,6 +21,24 @@ caf::behavior listener::begin() {
   return {[this](const rewire& fresh) { place_.handles = fresh.handles; }};
 }
 
+namespace {
+
+const char* advice_for(int os_errno) noexcept {
+  switch (os_errno) {
+  case EADDRINUSE:
+    return "something listens there already: see who with ss -ltnp, and stop it or write another port";
+  case EACCES:
+  case EPERM:
+    return "ports below 1024 need CAP_NET_BIND_SERVICE or a socket of systemd: see docs/operations.md";
+  case EADDRNOTAVAIL:
+    return "no interface of this machine has the address: write one that ip address shows, or 0.0.0.0";
+  default:
+    return "check server.listeners.addr";
+  }
+}
+
+} // namespace
+
 void listener::open() {
   auto policy = relay().policy();
   auto& settings = policy->settings.server.listeners.at(place_.index);
@@ -30,9 +50,9 @@ void listener::open() {
                 : place_.inherited ? loop().adopt_listener(*place_.inherited, {}, *this)
                                    : loop().listen(*at, {}, *this);
   if (!opened) {
-    telemetry::log(level::error, component::listener,
-                   {"listener.failed", "cannot listen; check that nothing else uses the address and that it is ours"},
-                   {{"listener", name_}, {"error", opened.error().text()}});
+    telemetry::log(
+        level::error, component::listener, {"listener.failed", "cannot listen"},
+        {{"listener", name_}, {"error", opened.error().text()}, {"advice", advice_for(opened.error().os_errno)}});
     throw std::runtime_error{opened.error().text()};
   }
   acceptor_ = std::move(*opened);

@@ -6,8 +6,10 @@
 #include "runtime/telemetry/log.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <ranges>
 
@@ -154,6 +156,14 @@ std::shared_ptr<plugin::host> make_host() {
   return std::make_shared<plugin::host>(std::move(options));
 }
 
+/// What to do where the store could not be opened; empty: no idea.
+std::string advice_for(const std::string& base_path) {
+  if (::access(base_path.c_str(), R_OK | W_OK | X_OK) == 0 || errno != EACCES)
+    return {};
+  return fmt::format(": the relay runs as user id {} and may not use the folder: install -d -m 0700 -o USER {}",
+                     ::geteuid(), base_path);
+}
+
 /// What the settings say, then the plugins that were installed, or built, together with this program.
 std::vector<std::string> plugin_directories(const config::settings& settings) {
   auto all = settings.plugins.directories;
@@ -168,7 +178,7 @@ std::vector<std::string> plugin_directories(const config::settings& settings) {
 } // namespace
 
 providers::providers(const config::settings& settings)
-  : host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}
+  : base_path_{settings.storage.base_path}, host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}
 
 provider_plan providers::plan(const config::loaded& loaded) { return planner{catalogue_, host_, loaded}.make(); }
 
@@ -211,8 +221,10 @@ result<relay_plugins> providers::start(const provider_plan& plan) {
   };
   for (auto& what : plan.storage) {
     auto started = start_one(what);
-    if (!started)
+    if (!started) {
+      started.error().message += advice_for(base_path_);
       return named(started.error(), what);
+    }
     auto store = plugin::storage_client::make(*started);
     if (!store)
       return named(store.error(), what);

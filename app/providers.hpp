@@ -49,6 +49,7 @@ private:
   [[nodiscard]] result<std::shared_ptr<plugin::instance>> start_one(const planned_provider& what);
   [[nodiscard]] bool key_changes(std::string_view list, std::string_view use, std::string_view key);
 
+  std::string base_path_;
   std::shared_ptr<plugin::host> host_;
   plugin::catalogue catalogue_;
   std::vector<std::shared_ptr<plugin::instance>> running_;

@@ -94,7 +94,8 @@ std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, con
   std::string text(file_size_max + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file.get()));
   if (std::ferror(file.get()))
-    return whole_file(path, system_error(errno, "cannot read").message);
+    return whole_file(path, fmt::format("{}: give the path of a configuration file with -c",
+                                        system_error(errno, "cannot read").message));
   return load_text(text, path, options);
 }
 

@@ -439,7 +439,7 @@ class Failures(Console):
         status = second.process.wait(30 * PATIENCE)
         second.process = None  # it ended by itself, and that is what it should do
         self.assertNotEqual(status, 0)
-        self.assertIn("another process listens", second.log_text())
+        self.assertIn("a relay that runs listens there", second.log_text())
         self.assertEqual(first.admin("status")["pid"], first.process.pid)
 
 
