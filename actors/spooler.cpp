@@ -447,15 +447,21 @@ void spooler::empty_waiting_room() {
 
 void spooler::set_aside(const plugin::storage_entry& damaged, const error& why) {
   telemetry::log(level::error, component::spooler,
-                 {"message.damaged", "its metadata cannot be read; it is held, look with hedwig-admin queue show"},
+                 {"message.damaged", "it cannot be read; it is quarantined, look with hedwig-admin queue show"},
                  {{"id", damaged.id.text()}, {"error", why.text()}});
   plugin::move_request move{.id = damaged.id,
                             .hint = damaged.hint,
                             .revision = damaged.revision,
-                            .state = HEDWIG_STATE_HELD,
+                            .state = HEDWIG_STATE_QUARANTINED,
                             .due = damaged.due,
-                            .metadata = {}};
-  store_->move(std::move(move), then([](auto&) {}));
+                            .metadata = queue::damaged_metadata(damaged.metadata, damaged.id, why.message),
+                            .replace_metadata = true};
+  store_->move(std::move(move), then([id = damaged.id](auto& answer) {
+                 if (!answer)
+                   telemetry::log(level::error, component::spooler,
+                                  {"message.not-set-aside", "a damaged message stays where it is until a restart"},
+                                  {{"id", id.text()}, {"error", answer.error().text()}});
+               }));
 }
 
 void spooler::on_load_body(const load_body& question) {
@@ -464,15 +470,37 @@ void spooler::on_load_body(const load_body& question) {
     send(question.reply_to, body_loaded{question.id, nullptr, HEDWIG_E_NOT_FOUND});
     return;
   }
-  store_->read({.id = question.id, .hint = of->hint}, then([this, question](auto& answer) {
-                 body_loaded reply{question.id, nullptr, answer ? HEDWIG_OK : answer.error().status};
-                 if (answer)
-                   reply.body = std::make_shared<const rope>(std::move(plugin::as<plugin::storage_body>(*answer).body));
-                 else
-                   telemetry::log(level::error, component::spooler, {"message.unreadable", "its body cannot be read"},
-                                  {{"id", question.id.text()}, {"error", answer.error().text()}});
-                 send(question.reply_to, std::move(reply));
-               }));
+  read_on(question, std::make_shared<rope>());
+}
+
+/// A store gives a large body in parts.
+void spooler::read_on(const load_body& question, std::shared_ptr<rope> body) {
+  auto* of = find(question.id);
+  auto hint = of != nullptr ? of->hint : hedwig_storage_hint{};
+  auto offset = body->size();
+  store_->read(
+      {.id = question.id, .hint = hint, .offset = offset}, then([this, question, body](auto& answer) {
+        auto* part = answer ? &plugin::as<plugin::storage_body>(*answer) : nullptr;
+        if (part == nullptr || (part->body.empty() && body->size() < part->body_size)) {
+          auto why = part == nullptr ? answer.error() : error{HEDWIG_E_CORRUPT, "the body is too short", {}, 0};
+          not_readable(question.id, why);
+          send(question.reply_to, body_loaded{question.id, nullptr, why.status});
+          return;
+        }
+        body->append(part->body);
+        if (body->size() < part->body_size)
+          read_on(question, body);
+        else
+          send(question.reply_to, body_loaded{question.id, body});
+      }));
+}
+
+void spooler::not_readable(const message_id& id, const error& why) {
+  telemetry::log(level::error, component::spooler, {"message.unreadable", "its body cannot be read"},
+                 {{"id", id.text()}, {"error", why.text()}});
+  // What a moment may mend is tried again like any attempt that failed; damage is for a person.
+  if (auto* of = find(id); of != nullptr && why.status == HEDWIG_E_CORRUPT)
+    of->damage = why.message;
 }
 
 // ---- outcomes
@@ -574,17 +602,19 @@ void spooler::settle(entry& of, const queue::decision& made) {
     return;
   }
   ask_for_report(of, made);
-  auto policy = relay().policy();
-  auto& cleanup = policy->settings.storage.cleanup;
   auto now = relay().time.wall();
+  if (!of.damage.empty() && (made.step == next_step::defer || made.step == next_step::hold)) {
+    of.state.last_error = std::string{queue::damaged_prefix} + of.damage;
+    write(of, {.state = HEDWIG_STATE_QUARANTINED, .due = now});
+    return;
+  }
   switch (made.step) {
   case next_step::remove:
     write(of, {.remove = true});
     break;
   case next_step::bounce:
     if (!of.reporting)
-      write(of, {.state = HEDWIG_STATE_BOUNCED,
-                 .due = cleanup.bounced_retention ? now + *cleanup.bounced_retention : wall_time::max()});
+      write(of, {.state = HEDWIG_STATE_BOUNCED, .due = now}); // since when it is kept
     break;
   case next_step::hold:
     write(of, {.state = HEDWIG_STATE_HELD, .due = made.due});
@@ -811,26 +841,52 @@ void spooler::sweep() {
   auto policy = relay().policy();
   auto& cleanup = policy->settings.storage.cleanup;
   delayed_send(this, std::chrono::ceil<std::chrono::seconds>(cleanup.interval), clean_up{});
-  if (!relay().draining)
-    remove_expired();
+  if (!relay().draining && cleanup.bounced_retention && !std::exchange(sweeping_, true))
+    remove_expired(relay().time.wall() - *cleanup.bounced_retention, {}, 0);
 }
 
-void spooler::remove_expired() {
+/// What bounced before `before`, page after page; the next one only when the removals of this one are through.
+void spooler::remove_expired(wall_time before, std::string cursor, std::size_t removed) {
   plugin::list_request list{.states = HEDWIG_STATE_MASK(HEDWIG_STATE_BOUNCED),
-                            .due_before = relay().time.wall(),
-                            .cursor = {},
+                            .due_before = before,
+                            .cursor = std::move(cursor),
                             .limit = cleanup_limit};
-  store_->list(std::move(list), then([this](auto& answer) {
-                 if (!answer || plugin::as<plugin::storage_listing>(*answer).entries.empty())
-                   return;
-                 auto& old = plugin::as<plugin::storage_listing>(*answer).entries;
-                 for (auto& one : old)
-                   store_->remove({.id = one.id, .hint = one.hint, .revision = one.revision, .ride = true},
-                                  then([](auto&) {}));
-                 telemetry::log(level::info, component::spooler,
-                                {"queue.cleaned", "bounced messages beyond storage.cleanup.bounced_retention removed"},
-                                {{"messages", old.size()}});
+  store_->list(std::move(list), then([this, before, removed](auto& answer) {
+                 auto* page = answer ? &plugin::as<plugin::storage_listing>(*answer) : nullptr;
+                 auto round = std::make_shared<cleaning>();
+                 round->before = before;
+                 round->removed = removed;
+                 if (page != nullptr) {
+                   round->cursor = page->cursor;
+                   for (auto& one : page->entries)
+                     if (find(one.id) == nullptr && !console_works_.contains(one.id))
+                       remove_one_expired(one, round);
+                 }
+                 if (round->waiting == 0)
+                   end_round(*round);
                }));
+}
+
+void spooler::remove_one_expired(const plugin::storage_entry& old, const std::shared_ptr<cleaning>& round) {
+  ++round->waiting;
+  store_->remove({.id = old.id, .hint = old.hint, .revision = old.revision, .ride = true},
+                 then([this, round](auto& answer) {
+                   round->removed += answer.has_value();
+                   if (--round->waiting == 0)
+                     end_round(*round);
+                 }));
+}
+
+void spooler::end_round(const cleaning& round) {
+  if (!round.cursor.empty() && !relay().draining) {
+    remove_expired(round.before, round.cursor, round.removed);
+    return;
+  }
+  sweeping_ = false;
+  if (round.removed > 0)
+    telemetry::log(level::info, component::spooler,
+                   {"queue.cleaned", "bounced messages beyond storage.cleanup.bounced_retention removed"},
+                   {{"messages", round.removed}});
 }
 
 } // namespace hedwig

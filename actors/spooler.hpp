@@ -51,6 +51,7 @@ private:
     bool hold_wanted = false; ///< by an operator, once the attempt ends
     bool delete_wanted = false;
     bool bounce_wanted = false;
+    std::string damage;              ///< why its body cannot be read, ever: it goes to quarantine
     std::uint64_t counted_bytes = 0; ///< of its body, once it is out for delivery
   };
   using ledger = std::unordered_map<message_id, entry>;
@@ -71,11 +72,21 @@ private:
   void on_lost(const attempts_lost& what);
   void on_claim_due(const claim_due& question);
   void on_load_body(const load_body& question);
+  void read_on(const load_body& question, std::shared_ptr<rope> body);
+  void not_readable(const message_id& id, const error& why);
   void on_rewire(const rewire& fresh);
   void on_console(const console_request& request);
   void on_resume();
   void sweep();
-  void remove_expired();
+  struct cleaning {
+    wall_time before{};
+    std::string cursor;      ///< of the next page; empty: there is none
+    std::size_t removed = 0; ///< in all pages so far
+    std::size_t waiting = 0; ///< removals of this page that the store has not answered
+  };
+  void remove_expired(wall_time before, std::string cursor, std::size_t removed);
+  void remove_one_expired(const plugin::storage_entry& old, const std::shared_ptr<cleaning>& round);
+  void end_round(const cleaning& round);
 
   // accepting
   void stored(store_message& request, queue::record state, bool admitted, result<plugin::outcome>& answer);
@@ -145,6 +156,7 @@ private:
   };
   std::unordered_map<message_id, console_work> console_works_;
   attempt_counters attempts_;
+  bool sweeping_ = false;    ///< a round of the retention is under way
   bool stock_asked_ = false; ///< the store has not said yet what it holds
   bool stock_known_ = false; ///< it has said it once
   bool claim_open_ = false;  ///< a claim is with the store

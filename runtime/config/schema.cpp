@@ -668,12 +668,13 @@ constexpr schema_key table[] = {
     {"storage.cleanup.deferred_retention",
      kind::time_or_off,
      "\"off\"",
-     "Age at which Hedwig 0.10 deleted deferred mail.",
-     idle,
+     "Age at which deferred mail is given up, if sooner than `retry.expire_after`: its sender is told, where Hedwig 0.10 "
+     "deleted it unseen.",
+     reloadable,
      0,
      100 * year,
      {},
-     "deferred mail is never deleted unseen; retry.expire_after says when it bounces: remove it",
+     {},
      &put<&cleanup_settings::deferred_retention>},
     {"storage.cleanup.interval",
      kind::time,
@@ -1352,7 +1353,6 @@ constexpr schema_key table[] = {
      "headers|full",
      {},
      &put<&dsn_settings::return_message>},
-
     {"dsn.max_return_size",
      kind::size,
      "\"64KiB\"",
@@ -1363,6 +1363,7 @@ constexpr schema_key table[] = {
      {},
      {},
      &put<&dsn_settings::max_return_size>},
+
     // [admin], [plugins], [log], [process]
     {"admin",
      kind::table,

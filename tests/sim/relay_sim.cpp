@@ -316,7 +316,9 @@ void relay_sim::trace(std::string_view what) {
 }
 
 void relay_sim::start_relay() {
-  relay_ = std::make_unique<sim_relay>(world_, dns_, store_, policy_number(plan_.policy));
+  auto policy = policy_number(plan_.policy);
+  oracle_.expect_retention(policy->settings.storage.cleanup.bounced_retention);
+  relay_ = std::make_unique<sim_relay>(world_, dns_, store_, std::move(policy));
 }
 
 void relay_sim::crash() {

@@ -184,7 +184,7 @@ void oracle::remove_committed(const message_id& id, wall_time now) {
   of->removed = true;
   if (of->state == HEDWIG_STATE_BOUNCED) {
     ++totals_.expired;
-    if (of->due > now)
+    if (!retention_ || of->due + *retention_ > now)
       fail(fmt::format("{} bounced and was removed before its retention ended", keys_[id]));
     return;
   }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +19,8 @@ namespace hedwig::sim {
 /// order in which things happen there, and knows nothing of the relay but what clients, servers and the store see.
 class oracle {
 public:
+  /// How long bounced messages are kept; absent: for good.
+  void expect_retention(std::optional<std::chrono::nanoseconds> retention) noexcept { retention_ = retention; }
   /// One thing more has happened in the world.
   void tick() noexcept { ++now_; }
   /// The relay died and another one follows.
@@ -64,6 +67,7 @@ public:
   [[nodiscard]] static std::string key_of(std::string_view text);
 
 private:
+  std::optional<std::chrono::nanoseconds> retention_;
   struct fate {
     std::string address;
     std::uint64_t accepts = 0;

@@ -55,6 +55,7 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     sum.accepted += outcome.totals.accepted;
     sum.repeated += outcome.totals.repeated;
     sum.bounced += outcome.totals.bounced;
+    sum.expired += outcome.totals.expired;
     steps += outcome.steps;
     crashes += outcome.crashes;
     cuts += outcome.cuts;
@@ -73,6 +74,7 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     EXPECT_GT(sum.acknowledged, count);
     EXPECT_GT(sum.accepted, count);
     EXPECT_GT(sum.bounced, 0u);
+    EXPECT_GT(sum.expired, 0u);
     EXPECT_GT(crashes, 0u);
     EXPECT_GT(cuts, 0u);
     EXPECT_GT(store_failures, 0u);

@@ -283,5 +283,34 @@ TEST(metadata_v0_10, mutations_are_read_or_refused) {
   }
 }
 
+TEST(damaged_metadata, of_a_record_that_can_be_read_keep_it_and_say_why) {
+  auto whole = encode_metadata(sample().message, sample().record);
+  ASSERT_TRUE(whole);
+  auto aside = damaged_metadata(*whole, id, "its body failed its checksum");
+  EXPECT_EQ(damage_of(aside, id), "its body failed its checksum");
+  auto read = decode_metadata(aside, id);
+  ASSERT_TRUE(read) << read.error().text();
+  auto wanted = sample();
+  wanted.record.last_error = "damaged: its body failed its checksum";
+  expect_same(*read, wanted);
+  EXPECT_FALSE(damage_of(*whole, id));
+}
+
+TEST(damaged_metadata, that_cannot_be_read_stand_behind_the_reason) {
+  auto aside = damaged_metadata(std::string{"HWM\1 rubbish\n\0", 15}, id, "one\nline\r\x7f");
+  EXPECT_EQ(damage_of(aside, id), "one line  ");
+  EXPECT_TRUE(aside.ends_with(std::string{"\nHWM\1 rubbish\n\0", 16}));
+  EXPECT_EQ(damaged_metadata(aside, id, "again"), aside) << "the first reason stands";
+  auto read = decode_metadata(aside, id);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().status, HEDWIG_E_CORRUPT);
+  EXPECT_EQ(read.error().message, "one line  ");
+}
+
+TEST(damaged_metadata, stay_within_what_a_store_takes) {
+  EXPECT_LE(damaged_metadata(std::string(metadata_size_max, 'x'), id, std::string(5000, 'y')).size(),
+            metadata_size_max);
+}
+
 } // namespace
 } // namespace hedwig::queue
