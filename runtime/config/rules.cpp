@@ -217,15 +217,16 @@ void storage(const scene& in) {
     store.storage_type = "rocksdb";
   }
   const auto& tables = in.what.storage_tables;
-  constexpr std::string_view built_in[] = {"rocksdb", "fs"};
+  constexpr std::string_view built_in[] = {"rocksdb", "fs", "sql"};
   const bool known = std::find(std::begin(built_in), std::end(built_in), store.storage_type) != std::end(built_in);
   if (!known && !tables.contains(store.storage_type)) {
     const auto near = nearest_name(store.storage_type, built_in);
-    in.error("storage.storage_type", "storage.storage_type = {} is not known: {}", quoted(store.storage_type),
-             near ? fmt::format("did you mean \"{}\"?", *near)
-                  : "write \"rocksdb\" or \"fs\", or add a [storage.<name>] table for the provider of a plugin");
+    in.error(
+        "storage.storage_type", "storage.storage_type = {} is not known: {}", quoted(store.storage_type),
+        near ? fmt::format("did you mean \"{}\"?", *near)
+             : "write \"rocksdb\", \"fs\" or \"sql\", or add a [storage.<name>] table for the provider of a plugin");
   }
-  const std::string_view expected[] = {"rocksdb", "fs", "cleanup", store.storage_type};
+  const std::string_view expected[] = {"rocksdb", "fs", "sql", "cleanup", store.storage_type};
   for (const auto& [name, content] : tables)
     if (std::find(std::begin(expected), std::end(expected), name) == std::end(expected))
       in.out.error(content, fmt::format("storage.{} belongs to no store: did you mean [storage.{}]?", quoted(name),

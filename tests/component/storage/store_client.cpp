@@ -71,7 +71,7 @@ const hedwig_host_config config_api{
     [](const hedwig_config*, const char*, std::size_t) -> hedwig_str { return {}; },
     [](const hedwig_config* c, const char*, std::size_t) { return c; }};
 
-/// Numbers as the host would read them out of a schema's defaults: "128MiB", "2".
+/// Numbers as the host would read them out of a schema's defaults: "128MiB", "2", "30s".
 std::int64_t number_of(std::string_view text) {
   std::int64_t value = std::strtoll(std::string{text}.c_str(), nullptr, 10);
   if (text.ends_with("KiB"))
@@ -80,6 +80,10 @@ std::int64_t number_of(std::string_view text) {
     value <<= 20;
   if (text.ends_with("GiB"))
     value <<= 30;
+  if (text.ends_with("s"))
+    value *= 1'000'000'000;
+  if (text.ends_with("m"))
+    value *= 60'000'000'000;
   return value;
 }
 
@@ -366,6 +370,16 @@ hedwig_config settings_for(const std::string& provider, const std::string& path)
   config.numbers["disk_reserve"] = 0;
   if (provider == "rocksdb")
     config.numbers["memtable_size"] = 4 << 20;
+  if (provider == "sql_postgresql") {
+    config.texts["engine"] = "postgresql";
+    auto* server = std::getenv("HEDWIG_TEST_POSTGRESQL");
+    config.texts["connection"] = server != nullptr ? server : "";
+    config.texts["schema"] = "s"; // one for each folder
+    for (char c : path)
+      config.texts["schema"] += c >= 'A' && c <= 'Z'                 ? std::string{'_', static_cast<char>(c + 32)}
+                                : c >= 'a' || (c >= '0' && c <= '9') ? std::string{c}
+                                                                     : std::string{};
+  }
   return config;
 }
 
@@ -392,7 +406,8 @@ std::string body_of(std::uint64_t number, std::size_t size) {
 
 std::string plugin_file(const std::string& provider) {
   auto* folder = std::getenv("HEDWIG_PLUGIN_DIR");
-  return std::string{folder != nullptr ? folder : "."} + "/storage-" + provider + ".so";
+  auto name = provider.starts_with("sql_") ? std::string{"sql"} : provider; // one plugin, two engines
+  return std::string{folder != nullptr ? folder : "."} + "/storage-" + name + ".so";
 }
 
 } // namespace hedwig::test

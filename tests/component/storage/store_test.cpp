@@ -461,6 +461,8 @@ TEST_P(every_store, refuses_a_second_instance_on_one_spool) {
 }
 
 TEST_P(every_store, takes_no_mail_below_the_reserve_but_still_moves_and_removes) {
+  if (std::string_view{GetParam()} == "sql_postgresql")
+    GTEST_SKIP() << "the server's disk is its own";
   store->put(id_of(1), "x");
   store->put(id_of(2), "y");
   store.reset();
