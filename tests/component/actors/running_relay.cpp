@@ -84,7 +84,7 @@ void running_relay::start() {
   failure_.clear();
   auto from = app::prepare((folder_ / "hedwig.toml").string());
   if (!from.ok())
-    throw std::runtime_error{from.errors};
+    throw std::runtime_error{from.errors.front().message};
   auto note = [this](auto change) {
     std::lock_guard guard{mutex_};
     change();
