@@ -19,11 +19,14 @@ public:
   void disarm() { arm_(folder_.c_str(), 0, 0); }
   /// Calls that were made to fail so far.
   std::uint64_t failures() const { return failures_(); }
+  /// Files that were opened so that each write is a sync.
+  std::uint64_t synced_opens() const { return synced_opens_(); }
 
 private:
   std::string folder_;
   void (*arm_)(const char*, unsigned, int);
   std::uint64_t (*failures_)();
+  std::uint64_t (*synced_opens_)();
 };
 
 } // namespace hedwig::check

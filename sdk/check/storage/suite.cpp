@@ -13,7 +13,8 @@ namespace {
 
 using namespace storage;
 
-// Level 1 and 2: without these nothing can be judged. 3: one rule each. 4: all together, and when things go wrong.
+// Level 1 and 2: without these nothing can be judged. 3: one rule each. 4: leases, which
+// need CLAIM. 5: all together, and when things go wrong.
 constexpr std::array tests{
     test{"completes-once", "every kind of request is completed exactly once, with its result", 1, completes_once},
     test{"gives-back", "a message is given back as it was put", 2, gives_back},
@@ -38,10 +39,10 @@ constexpr std::array tests{
          lists_while_writing},
     test{"list-older", "a walk sees what was put behind it, due earlier than all", 3, sees_what_is_older},
     test{"claim", "CLAIM gives what is due, in order, and no message twice", 3, claims_once},
-    test{"claim-beside", "of CLAIMs side by side, no two give the same message", 3, claims_beside_each_other},
-    test{"lease-ends", "a lease ends when its time has passed, and not before", 3, leases_run_out},
-    test{"lease-clock", "a jump of the wall clock neither frees nor freezes a lease", 3, leases_ignore_the_wall_clock},
-    test{"lease-writes", "PUT and MOVE begin leases; MOVE, REMOVE and start() end them", 3,
+    test{"claim-beside", "of CLAIMs side by side, no two give the same message", 4, claims_beside_each_other},
+    test{"lease-ends", "a lease ends when its time has passed, and not before", 4, leases_run_out},
+    test{"lease-clock", "a jump of the wall clock neither frees nor freezes a lease", 4, leases_ignore_the_wall_clock},
+    test{"lease-writes", "PUT and MOVE begin leases; MOVE, REMOVE and start() end them", 4,
          writes_end_and_begin_leases},
     test{"stats", "STATS counts what is there", 3, counts_what_it_holds},
     test{"stages", "a body that was staged is published by its PUT", 3, publishes_stages},
@@ -51,16 +52,16 @@ constexpr std::array tests{
     test{"stop", "everything is completed before stop() is", 3, answers_before_it_stops},
     test{"cancel", "a cancelled request is completed, done or not done", 3, completes_what_is_cancelled},
     test{"in-flight", "requests beyond the store's limit are refused, and it goes on", 3, refuses_beyond_its_limit},
-    test{"ten-thousand", "10,000 PUTs at once are all there, now and after a restart", 4, takes_ten_thousand_at_once},
-    test{"large-bodies", "bodies of 64 MiB, in slices and staged, are kept", 4, keeps_large_bodies},
-    test{"random", "random operations, many at once, agree with a model", 4, agrees_with_the_model},
-    test{"kill", "a process killed at any moment has lost nothing it acknowledged", 4, survives_kills},
-    test{"no-space", "writes that fail for lack of space are refused as such, and service comes back", 4,
+    test{"ten-thousand", "10,000 PUTs at once are all there, now and after a restart", 5, takes_ten_thousand_at_once},
+    test{"large-bodies", "bodies of 64 MiB, in slices and staged, are kept", 5, keeps_large_bodies},
+    test{"random", "random operations, many at once, agree with a model", 5, agrees_with_the_model},
+    test{"kill", "a process killed at any moment has lost nothing it acknowledged", 5, survives_kills},
+    test{"no-space", "writes that fail for lack of space are refused as such, and service comes back", 5,
          survives_no_space, true},
-    test{"write-error", "writes that fail are refused, and nothing else is lost", 4, survives_failing_writes, true},
-    test{"sync-error", "what cannot be synced is not acknowledged", 4, survives_failing_syncs, true},
-    test{"read-error", "files that cannot be read are no reason to give up a message", 4, survives_failing_reads, true},
-    test{"full-disk", "a full disk refuses new mail, moves and removes, and takes mail again when there is space", 4,
+    test{"write-error", "writes that fail are refused, and nothing else is lost", 5, survives_failing_writes, true},
+    test{"sync-error", "what cannot be synced is not acknowledged", 5, survives_failing_syncs, true},
+    test{"read-error", "files that cannot be read are no reason to give up a message", 5, survives_failing_reads, true},
+    test{"full-disk", "a full disk refuses new mail, moves and removes, and takes mail again when there is space", 5,
          survives_a_full_disk},
 };
 

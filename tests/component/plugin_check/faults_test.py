@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""hedwig-plugin-check finds nothing in a sound store, and in each faulty one exactly the fault that is there.
+
+    faults_test.py [FAULT...]     only these ("none": the sound store); without: all
+    HEDWIG_CHECK_ALL=1            the whole suite for each fault, which takes minutes
+"""
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+
+BUILD = pathlib.Path(os.environ["HEDWIG_BUILD_DIR"])
+PLUGIN = os.environ.get("HEDWIG_FAULTY_STORE", BUILD / "tests/plugins/storage-journal.so")
+
+# What is wrong with the store, and the one test that is meant for it.
+FAULTS = {
+    "completes-twice": "completes-once",
+    "never-completes": "completes-once",
+    "unknown-status": "completes-once",
+    "corrupts-bodies": "gives-back",
+    "ignores-offset": "reads-ranges",
+    "cuts-metadata": "metadata-size",
+    "ignores-revision": "move-compares",
+    "move-loses-metadata": "move-together",
+    "remove-ignores-revision": "remove-compares",
+    "overwrites-on-retry": "put-retry",
+    "leaks-buffers": "buffers",
+    "lists-by-id": "list-order",
+    "cursor-counts": "list-while-writing",
+    "ignores-leases": "claim",
+    "leases-by-wall-clock": "lease-clock",
+    "wrong-oldest": "stats",
+    "drops-slices-after-stage": "stages",
+    "keeps-stage-of-failed-put": "stage-consumed",
+    "keeps-discarded-stages": "stage-dropped",
+    "forgets-on-reopen": "reopen",
+    "cuts-large-bodies": "large-bodies",
+    "acknowledges-unwritten": "kill",
+    "acknowledges-when-full": "no-space",
+    "wrong-error-class": "write-error",
+    "acknowledges-unsynced": "sync-error",
+    "acknowledges-failed-syncs": "sync-error",
+    "says-well-when-full": "full-disk",
+    "full-store-stuck": "full-disk",
+}
+# These come last in the suite: to save time they are run beside their like only.
+WHEN_THINGS_GO_WRONG = ["kill", "no-space", "write-error", "sync-error", "read-error", "full-disk"]
+
+
+def run(fault, folder):
+    """The verdicts by name, and the whole output."""
+    settings = pathlib.Path(folder, f"{fault}.toml")
+    settings.write_text(f'path = "{{folder}}/journal"\nfault = "{fault}"\n')
+    junit = pathlib.Path(folder, f"{fault}.xml")
+    words = [str(BUILD / "bin/hedwig-plugin-check"), str(PLUGIN), "--config", str(settings), "--short", "--seed", "1",
+             "--junit", str(junit)]
+    meant = FAULTS.get(fault)
+    if fault == "never-completes":
+        words += ["--time-limit", "10", "--only", "storage.completes-once"]
+    elif meant in WHEN_THINGS_GO_WRONG and "HEDWIG_CHECK_ALL" not in os.environ:
+        for name in WHEN_THINGS_GO_WRONG:
+            words += ["--only", f"storage.{name}"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    verdicts = {}
+    for line in done.stdout.splitlines():
+        if found := re.match(r"(ok|not ok) \d+ - storage\.([a-z-]+):.*?( # SKIP .*)?$", line):
+            verdicts[found[2]] = "skipped" if found[3] else found[1]
+    assert verdicts, done.stdout + done.stderr
+    check_junit(junit, verdicts)
+    assert done.returncode == (1 if "not ok" in verdicts.values() else 0), (fault, done.returncode)
+    return verdicts, done.stdout
+
+
+def check_junit(file, verdicts):
+    """It says the same as TAP."""
+    root = xml.etree.ElementTree.parse(file).getroot()
+    read = {}
+    for case in root.iter("testcase"):
+        read[case.get("name")] = ("not ok" if case.find("failure") is not None else
+                                  "skipped" if case.find("skipped") is not None else "ok")
+    assert read == verdicts, (read, verdicts)
+
+
+def judge(fault, folder):
+    verdicts, output = run(fault, folder)
+    failed = [name for name, verdict in verdicts.items() if verdict == "not ok"]
+    wanted = [FAULTS[fault]] if fault in FAULTS else []
+    if wanted == ["full-disk"] and verdicts.get("full-disk") == "skipped" and not failed:
+        return f"{fault}: no small file system can be mounted here"
+    assert failed == wanted, f"{fault}: {failed} failed instead of {wanted}\n{output}"
+    if wanted and fault != "never-completes":
+        assert "where: hedwig/" in output and "rule: |" in output, f"{fault}: no explanation\n{output}"
+    if not wanted:
+        unexpected = [name for name, verdict in verdicts.items() if verdict == "skipped" and name != "full-disk"]
+        assert not unexpected, f"{unexpected} were skipped\n{output}"
+    return f"{fault}: {' '.join(failed) or 'nothing'} failed, as wanted"
+
+
+chosen = sys.argv[1:] or ["none", *FAULTS]
+with tempfile.TemporaryDirectory() as workplace, concurrent.futures.ThreadPoolExecutor(2) as pool:
+    for line in pool.map(lambda fault: judge(fault, workplace), chosen):
+        print(line, flush=True)
