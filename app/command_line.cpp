@@ -98,6 +98,8 @@ std::string usage() {
                  "  check             check the configuration and the files it names, then end\n"
                  "  dkim-generate     make a DKIM key and print its DNS record\n"
                  "  hash-password     read a password from standard input, print its hash for [[server.auth]]\n"
+                 "  spool             verify, list, show, export, import, migrate the spool of a relay that is stopped;\n"
+                 "                    see hedwig spool --help\n"
                  "  config-reference  print every configuration key, in Markdown\n"
                  "  version           print the version\n"
                  "\nThe running relay is steered with hedwig-admin.\n\nOptions:");

@@ -4,6 +4,7 @@
 #include "app/dkim_generate.hpp"
 #include "app/hash_password.hpp"
 #include "app/serve.hpp"
+#include "app/spool.hpp"
 #include "runtime/config/load.hpp"
 
 #include <exception>
@@ -13,6 +14,8 @@ int main(int argc, char** argv) {
   using namespace hedwig::app;
   using command = command_line::command;
   try {
+    if (auto status = spool({argv + 1, argv + argc}))
+      return *status;
     auto parsed = parse_command_line({argv + 1, argv + argc});
     if (!parsed) {
       std::cerr << "hedwig: " << parsed.error() << '\n';

@@ -4,10 +4,12 @@
 #include "app/command_line.hpp"
 #include "app/engine.hpp"
 #include "app/service_manager.hpp"
+#include "app/spool_migrate.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <mutex>
 
@@ -157,6 +159,19 @@ int serve(const std::string& config_path) {
   }
   telemetry::stop_log();
   return status;
+/// Half of a spool would be delivered here and again, whole, once the migration is gone on with.
+bool is_being_filled(const std::string& spool) {
+  std::error_code failed;
+  auto mark = std::filesystem::path{spool} / migration_mark_name;
+  if (!std::filesystem::exists(mark, failed))
+    return false;
+  std::cerr << "hedwig: " << mark.string()
+            << ": a migration into this spool was interrupted; run the same hedwig spool migrate again\n";
+  return true;
+}
+
 }
 
 } // namespace hedwig::app
+  if (is_being_filled(from.policy->settings.storage.base_path))
+    return exit_failed;
