@@ -49,7 +49,7 @@ public:
       return;
     char text[1024];
     std::vsnprintf(text, sizeof text, format, arguments);
-    host_.log(HEDWIG_LOG_WARN, "the database reports", {{"text", text}});
+    host_.log(HEDWIG_LOG_WARN, "the database reports", {{"why", text}});
   }
 
 private:
@@ -325,11 +325,18 @@ void rocksdb_store::check_space() {
 void rocksdb_store::try_resume(hedwig_time_ns steady) {
   if (background_ == HEDWIG_OK || steady < next_resume_)
     return;
+  check_space();
+  if (no_space_)
+    return; // to fail for want of space once more, while resuming, is for good
   auto status = db_->Resume();
   if (status.ok()) {
     background_ = HEDWIG_OK;
     resume_delay_ = resume_delay_first;
     return;
+  }
+  if (status.severity() > rocksdb::Status::Severity::kHardError) {
+    background_ = HEDWIG_E_IO;
+    set_health(HEDWIG_E_IO, "the database does not take writes again before a restart: " + status.ToString());
   }
   next_resume_ = steady + resume_delay_;
   resume_delay_ = std::min(resume_delay_ * 2, resume_delay_last);
