@@ -37,7 +37,7 @@ constexpr std::array tests{
     test{"list-entries", "an entry says what the message is, with metadata where asked", 3, lists_what_is_asked},
     test{"list-while-writing", "a walk sees each message that stays once, while others come and go", 3,
          lists_while_writing},
-    test{"list-older", "a walk sees what was put behind it, due earlier than all", 3, sees_what_is_older},
+    test{"list-older", "a walk sees what was put behind it, due earlier than all", 4, sees_what_is_older},
     test{"claim", "CLAIM gives what is due, in order, and no message twice", 3, claims_once},
     test{"claim-beside", "of CLAIMs side by side, no two give the same message", 4, claims_beside_each_other},
     test{"lease-ends", "a lease ends when its time has passed, and not before", 4, leases_run_out},

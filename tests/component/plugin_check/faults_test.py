@@ -101,7 +101,17 @@ def judge(fault, folder):
     return f"{fault}: {' '.join(failed) or 'nothing'} failed, as wanted"
 
 
+def verdict(fault, folder):
+    try:
+        return True, judge(fault, folder)
+    except AssertionError as wrong:
+        return False, str(wrong)
+
+
 chosen = sys.argv[1:] or ["none", *FAULTS]
 with tempfile.TemporaryDirectory() as workplace, concurrent.futures.ThreadPoolExecutor(2) as pool:
-    for line in pool.map(lambda fault: judge(fault, workplace), chosen):
+    good = True
+    for right, line in pool.map(lambda fault: verdict(fault, workplace), chosen):
         print(line, flush=True)
+        good = good and right
+sys.exit(0 if good else 1)
