@@ -80,23 +80,41 @@ supervisor_events events_for(progress& seen) {
               }};
 }
 
-/// Waits for the next signal; 0 when `timeout` (if any) passed first.
-int next_signal(const sigset_t& set, std::optional<std::chrono::nanoseconds> timeout) {
-  if (!timeout) {
-    int which = 0;
-    sigwait(&set, &which);
-    return which;
-  }
-  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*timeout);
-  timespec limit{seconds.count(), (*timeout - seconds).count()};
+/// Waits for the next signal; 0 when `timeout` passed first.
+int next_signal(const sigset_t& set, std::chrono::nanoseconds timeout) {
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  timespec limit{seconds.count(), (timeout - seconds).count()};
   auto which = sigtimedwait(&set, nullptr, &limit);
   return which > 0 ? which : 0;
 }
 
+/// Tells a store that has failed for good from one that recovers by itself. Mail that is delivered but cannot be
+/// written down as delivered is delivered again, so the process does not go on like that: a restart may help, and is
+/// safe.
+class store_watch {
+public:
+  static constexpr std::chrono::seconds look_interval{1};
+  static constexpr std::chrono::seconds failed_max{20};
+
+  /// Whether it has been failing for failed_max. A full disk is no failure: deliveries free space.
+  [[nodiscard]] bool has_given_up(hedwig_status health, std::chrono::steady_clock::time_point now) {
+    if (health == HEDWIG_OK || health == HEDWIG_E_NO_SPACE || health == HEDWIG_E_BUSY) {
+      failing_since_.reset();
+      return false;
+    }
+    failing_since_ = failing_since_.value_or(now);
+    return now - *failing_since_ >= failed_max;
+  }
+
+private:
+  std::optional<std::chrono::steady_clock::time_point> failing_since_;
+};
+
 int run(engine& relay, progress& seen, const std::string& config_path, const sigset_t& set) {
   std::optional<std::chrono::steady_clock::time_point> deadline;
+  store_watch watch;
   for (;;) {
-    std::optional<std::chrono::nanoseconds> left;
+    std::chrono::nanoseconds left = store_watch::look_interval;
     if (deadline)
       left =
           std::max<std::chrono::nanoseconds>(*deadline - std::chrono::steady_clock::now(), std::chrono::nanoseconds{0});
@@ -109,6 +127,14 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
       }
       if (seen.drained)
         return exit_ok;
+    }
+    if (which == 0 && !deadline) {
+      if (!watch.has_given_up(relay.context().plugins.store->health(), std::chrono::steady_clock::now()))
+        continue;
+      telemetry::log(level::error, component::main,
+                     {"store.failed", "the store has failed and does not recover: the process ends, what is on disk is "
+                                      "safe, start again"});
+      return exit_failed;
     }
     if (which == 0) {
       telemetry::log(
@@ -133,6 +159,17 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
   }
 }
 
+/// Half of a spool would be delivered here and again, whole, once the migration is gone on with.
+bool is_being_filled(const std::string& spool) {
+  std::error_code failed;
+  auto mark = std::filesystem::path{spool} / migration_mark_name;
+  if (!std::filesystem::exists(mark, failed))
+    return false;
+  std::cerr << "hedwig: " << mark.string()
+            << ": a migration into this spool was interrupted; run the same hedwig spool migrate again\n";
+  return true;
+}
+
 } // namespace
 
 int serve(const std::string& config_path) {
@@ -145,6 +182,8 @@ int serve(const std::string& config_path) {
   std::cerr << from.text();
   if (!from.ok())
     return exit_usage;
+  if (is_being_filled(from.policy->settings.storage.base_path))
+    return exit_failed;
   if (!open_log(from.policy->settings.log))
     return exit_usage;
   progress seen;
@@ -159,19 +198,6 @@ int serve(const std::string& config_path) {
   }
   telemetry::stop_log();
   return status;
-/// Half of a spool would be delivered here and again, whole, once the migration is gone on with.
-bool is_being_filled(const std::string& spool) {
-  std::error_code failed;
-  auto mark = std::filesystem::path{spool} / migration_mark_name;
-  if (!std::filesystem::exists(mark, failed))
-    return false;
-  std::cerr << "hedwig: " << mark.string()
-            << ": a migration into this spool was interrupted; run the same hedwig spool migrate again\n";
-  return true;
-}
-
 }
 
 } // namespace hedwig::app
-  if (is_being_filled(from.policy->settings.storage.base_path))
-    return exit_failed;
