@@ -89,6 +89,7 @@ private:
   void scan();
   void scan_messages(std::uint32_t state, const std::string& folder);
   void scan_meta(const std::string& folder);
+  bool works_again() noexcept;
   void check_space();
   void note_failed_write(hedwig_status status, const char* why);
 
@@ -147,6 +148,8 @@ private:
   bool no_space_ = false;
   bool write_failed_ = false; ///< since the last check
   hedwig_time_ns next_check_ = 0;
+  /// An operation failed, and none has got through since: see works_again().
+  bool failing_ = false;
   /// After a sync that failed the kernel may call lost pages clean: nothing more is acknowledged.
   bool broken_ = false;
 

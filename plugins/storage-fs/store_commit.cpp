@@ -73,6 +73,7 @@ public:
           publish_remove(one);
       } catch (const sdk::failure& e) {
         one.write->fail(e.status(), e.what());
+        store_.note_failed_write(e.status(), e.what());
       }
     }
   }
@@ -405,7 +406,8 @@ void fs_store::note_failed_write(hedwig_status status, const char* why) {
   if (status != HEDWIG_E_NO_SPACE && status != HEDWIG_E_IO)
     return;
   no_space_ = no_space_ || status == HEDWIG_E_NO_SPACE;
-  // There may be space, and the fault may be gone: the next check lets one write try.
+  failing_ = failing_ || status == HEDWIG_E_IO;
+  // There may be space, and the fault may be gone: the next check tries.
   next_check_ = the_host().steady() + failed_write_pause;
   write_failed_ = true;
   set_health(status, why);

@@ -76,7 +76,7 @@ void fs_store::open() {
     throw_errno("opening", settings_.path);
   lock_spool();
   check_format();
-  broken_ = false;
+  broken_ = failing_ = false;
   if (!settings_.read_only) {
     ::fchmod(base_.get(), 0700);
     make_folders();
@@ -221,6 +221,21 @@ void fs_store::scan_meta(const std::string& folder) {
   });
 }
 
+/// Does to a file of its own what a message needs: after a failure it is that which shows whether the disk is well.
+bool fs_store::works_again() noexcept {
+  try {
+    auto file = pool_.take();
+    auto name = pool_.next_name();
+    std::string block(4096, ' ');
+    write_at(file.fd.get(), {{block.data(), block.size()}}, 0, file.name);
+    sync_file(file.fd.get(), file.name);
+    return ::renameat(base_.get(), file.name.c_str(), base_.get(), name.c_str()) == 0 &&
+           ::unlinkat(base_.get(), name.c_str(), 0) == 0;
+  } catch (...) {
+    return false;
+  }
+}
+
 void fs_store::check_space() {
   struct statvfs now {};
   if (::fstatvfs(base_.get(), &now) != 0)
@@ -234,8 +249,9 @@ void fs_store::check_space() {
   if (health() == HEDWIG_E_NO_SPACE)
     wanted = std::max<std::uint64_t>(wanted, 1024 * 1024);
   no_space_ = free < wanted;
-  if (broken_)
+  if (broken_ || (failing_ && !works_again()))
     return;
+  failing_ = false;
   if (no_space_)
     set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
   else
