@@ -96,9 +96,11 @@ public:
   static constexpr std::chrono::seconds look_interval{1};
   static constexpr std::chrono::seconds failed_max{20};
 
-  /// Whether it has been failing for failed_max. A full disk is no failure: deliveries free space.
+  /// Whether it has been failing for failed_max. A full disk is no failure: deliveries free space. Nor is a database
+  /// server that is away: its store connects again, and what is to be written down waits here.
   [[nodiscard]] bool has_given_up(hedwig_status health, std::chrono::steady_clock::time_point now) {
-    if (health == HEDWIG_OK || health == HEDWIG_E_NO_SPACE || health == HEDWIG_E_BUSY) {
+    if (health == HEDWIG_OK || health == HEDWIG_E_NO_SPACE || health == HEDWIG_E_BUSY ||
+        health == HEDWIG_E_UNAVAILABLE) {
       failing_since_.reset();
       return false;
     }

@@ -120,6 +120,8 @@ private:
   void take_postgresql_lock(connection& to);
   void drop_old_stages(connection& to);
   void measure_clock(connection& to);
+  bool keep_spare();
+  void drop_spare();
   void check_space();
   void note(const sql_error& e);
   [[nodiscard]] sdk::failure failure_of(const sql_error& e, const char* doing) const;

@@ -2,11 +2,12 @@
 // Opening, recovering, and what the store says about its database.
 #include "plugins/storage-sql/store.hpp"
 
+#include <hedwig/storage_folder.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -25,6 +26,8 @@ constexpr hedwig_duration_ns try_delay_last = 5'000'000'000;
 constexpr int lock_timeout = 2000;
 /// What a probe writes, in one chunk.
 constexpr std::size_t probe_size = 64 * 1024;
+/// What a full disk leaves for MOVE and REMOVE.
+constexpr std::int64_t spare_size = 2 * 1024 * 1024;
 /// An I/O error with less than this free is a full disk.
 constexpr std::uint64_t full_below = 4 * 1024 * 1024;
 
@@ -81,10 +84,11 @@ std::string escaped_word(std::string_view text) {
 
 void sync_directory(const std::string& path) {
   auto folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0)
-    return;
-  ::fsync(folder);
-  ::close(folder);
+  int failed = folder >= 0 && ::fsync(folder) == 0 ? 0 : errno;
+  if (folder >= 0)
+    ::close(folder);
+  if (failed != 0) // without it the database's own name may be gone after a power cut
+    throw sdk::failure{HEDWIG_E_IO, "cannot sync " + path + ": " + std::strerror(failed), path, failed};
 }
 
 [[noreturn]] void refuse(const char* key, std::string why) { throw sdk::failure{HEDWIG_E_CONFIG, std::move(why), key}; }
@@ -211,11 +215,7 @@ sdk::failure sql_store::failure_of(const sql_error& e, const char* doing) const 
 }
 
 void sql_store::lock_spool() {
-  std::error_code failed;
-  std::filesystem::create_directories(settings_.path, failed);
-  if (failed)
-    throw sdk::failure{HEDWIG_E_IO, "cannot make the spool directory: " + failed.message(), settings_.path,
-                       failed.value()};
+  sdk::make_durable_folder(settings_.path);
   ::chmod(settings_.path.c_str(), 0700);
   lock_file_ = ::open((settings_.path + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_file_ < 0)
@@ -230,7 +230,6 @@ void sql_store::lock_spool() {
   if (auto file = ::open(target().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); file >= 0)
     ::close(file);
   sync_directory(settings_.path);
-  sync_directory(std::filesystem::path{settings_.path}.parent_path());
 }
 
 void sql_store::open() {
@@ -263,6 +262,7 @@ void sql_store::open_for_all() {
     measure_clock(*writer_);
   enter_host(*writer_);
   drop_old_stages(*writer_);
+  keep_spare();
 }
 
 void sql_store::open_for_reading() {
@@ -417,6 +417,7 @@ void sql_store::note(const sql_error& e) {
       kind = trouble::no_space;
   }
   if (kind == trouble::no_space) {
+    drop_spare();
     if (!std::exchange(engine_full_, true))
       next_try_ = the_host().steady() + try_delay_first;
     set_health(HEDWIG_E_NO_SPACE, e.what());
@@ -428,6 +429,26 @@ void sql_store::note(const sql_error& e) {
     }
     set_health(kind == trouble::lost || kind == trouble::held ? HEDWIG_E_UNAVAILABLE : HEDWIG_E_IO, e.what());
   }
+}
+
+/// A file that gives its space to SQLite when there is none left; true when it is there.
+bool sql_store::keep_spare() {
+  if (settings_.which != engine::sqlite)
+    return true;
+  auto name = settings_.path + "/spool.spare";
+  auto file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0)
+    return false;
+  bool made = ::posix_fallocate(file, 0, spare_size) == 0;
+  ::close(file);
+  if (!made)
+    ::unlink(name.c_str());
+  return made;
+}
+
+void sql_store::drop_spare() {
+  if (settings_.which == engine::sqlite)
+    ::unlink((settings_.path + "/spool.spare").c_str());
 }
 
 void sql_store::check_space() {
@@ -520,7 +541,7 @@ void sql_store::tick(hedwig_time_ns steady) {
       next_try_ = steady + try_delay_;
       try_delay_ = std::min(try_delay_ * 2, try_delay_last);
       check_space();
-      if (!no_space_) {
+      if (!no_space_ && keep_spare()) {
         probe();
         engine_full_ = false;
         try_delay_ = try_delay_first;

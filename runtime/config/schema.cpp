@@ -626,8 +626,8 @@ constexpr schema_key table[] = {
     {"storage.storage_type",
      kind::text,
      "\"rocksdb\"",
-     "The storage provider: `rocksdb`, or `fs`, which keeps a file a message and reads the `fs` spool of Hedwig 0.10. "
-     "`log` is read as `rocksdb`, with a warning.",
+     "The storage provider: `rocksdb`; `fs`, which keeps a file a message and reads the `fs` spool of Hedwig 0.10; or "
+     "`sql`, SQLite or PostgreSQL. `log` is read as `rocksdb`, with a warning.",
      not_empty,
      0,
      0,
