@@ -93,16 +93,17 @@ std::string usage() {
   help.setUnixStyle(true);
   help.setCommand("hedwig");
   help.setUsage("[COMMAND] [OPTIONS]");
-  help.setHeader("\nAn outbound SMTP relay. Commands:\n"
-                 "  server            run the relay (the default)\n"
-                 "  check             check the configuration and the files it names, then end\n"
-                 "  dkim-generate     make a DKIM key and print its DNS record\n"
-                 "  hash-password     read a password from standard input, print its hash for [[server.auth]]\n"
-                 "  spool             verify, list, show, export, import, migrate the spool of a relay that is stopped;\n"
-                 "                    see hedwig spool --help\n"
-                 "  config-reference  print every configuration key, in Markdown\n"
-                 "  version           print the version\n"
-                 "\nThe running relay is steered with hedwig-admin.\n\nOptions:");
+  help.setHeader(
+      "\nAn outbound SMTP relay. Commands:\n"
+      "  server            run the relay (the default)\n"
+      "  check             check the configuration and the files it names, then end\n"
+      "  dkim-generate     make a DKIM key and print its DNS record\n"
+      "  hash-password     read a password from standard input, print its hash for [[server.auth]]\n"
+      "  spool             verify, list, show, export, import, migrate the spool of a relay that is stopped;\n"
+      "                    see hedwig spool --help\n"
+      "  config-reference  print every configuration key, in Markdown\n"
+      "  version           print the version\n"
+      "\nThe running relay is steered with hedwig-admin.\n\nOptions:");
   help.setFooter("\nWithout -c: config.toml in this folder, else " HEDWIG_SYSCONFDIR "/hedwig/hedwig.toml.\n"
                  "HEDWIG_LOG_LEVEL, such as \"info\" or \"warn,session=debug\", wins over log.level.\n"
                  "Exit status: 0 well, 1 could not start or had to stop, 2 wrong command line or configuration.");

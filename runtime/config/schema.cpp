@@ -668,7 +668,8 @@ constexpr schema_key table[] = {
     {"storage.cleanup.deferred_retention",
      kind::time_or_off,
      "\"off\"",
-     "Age at which deferred mail is given up, if sooner than `retry.expire_after`: its sender is told, where Hedwig 0.10 "
+     "Age at which deferred mail is given up, if sooner than `retry.expire_after`: its sender is told, where Hedwig "
+     "0.10 "
      "deleted it unseen.",
      reloadable,
      0,
