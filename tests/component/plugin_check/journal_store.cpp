@@ -177,15 +177,13 @@ void journal_store::commit(std::span<sdk::pending_write> group) {
   if (full && !has_fault("says-well-when-full"))
     set_health(HEDWIG_E_NO_SPACE, "the disk is full");
   try {
-    if (has_fault("acknowledges-unwritten")) {
-      held_back_ += journal;
-      journal.clear();
-      if (held_back_.size() > 50'000)
-        append_to_journal(std::exchange(held_back_, {}));
-    }
+    if (has_fault("acknowledges-unwritten") && !journal.empty())
+      std::swap(journal, held_back_); // each group is written with the next
     if (!journal.empty())
       append_to_journal(journal);
   } catch (const sdk::failure& e) {
+    if (has_fault("acknowledges-unwritten"))
+      held_back_ = journal;
     set_health(e.status(), e.what());
     if (has_fault("wrong-error-class") && e.status() == HEDWIG_E_IO && !broken_)
       throw sdk::failure{HEDWIG_E_INTERNAL, e.what()};
