@@ -170,9 +170,14 @@ void rocksdb_store::lock_for_reading() {
   if (::access(path.c_str(), F_OK) != 0)
     return;
   auto status = rocksdb::Env::Default()->LockFile(path, &reading_lock_);
-  if (!status.ok())
+  auto text = status.ToString();
+  auto says = [&](const char* part) { return text.find(part) != std::string::npos; };
+  if (status.ok() || says("Read-only file system")) // where nobody can run
+    return;
+  if (says("lock hold by") || says("temporarily unavailable"))
     throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
                        settings_.path};
+  throw sdk::failure{HEDWIG_E_IO, "cannot lock the spool: " + text, settings_.path};
 }
 
 void rocksdb_store::open_database() {
