@@ -53,7 +53,7 @@ options parse(int count, char** arguments) {
     }
   }
   if (wanted.stores.empty())
-    wanted.stores = {"rocksdb", "fs", "fs-fsync"};
+    wanted.stores = built_stores();
   return wanted;
 }
 
@@ -110,7 +110,7 @@ public:
   const verdicts& run() {
     for (auto& call : call_names)
       for (auto& how : failure_kinds)
-        if (makes_sense(how, call.call))
+        if (makes_sense(how, call.call) && !is_known(call.call))
           for (std::uint64_t nth = 1; one_case(call, how, nth); ++nth) {
           }
     hold();
@@ -123,6 +123,9 @@ public:
   std::size_t came_back() const { return came_back_; }
 
 private:
+  /// SQLite takes no notice when the sync of its folder fails: docs/known-issues.md.
+  bool is_known(std::uint32_t call) const { return kind_ == "sql_sqlite" && call == call_fsync_folder; }
+
   /// False when there is no n-th call of that kind any more.
   bool one_case(const call_name& call, const failure_kind& how, std::uint64_t nth) {
     if (++counter_ % options_.every != options_.seed % options_.every && nth < known_calls(call.call))

@@ -70,7 +70,7 @@ options parse(int count, char** arguments) {
     }
   }
   if (wanted.stores.empty())
-    wanted.stores = {"rocksdb", "fs", "fs-fsync"};
+    wanted.stores = built_stores();
   return wanted;
 }
 

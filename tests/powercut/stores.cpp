@@ -52,6 +52,13 @@ scratch_folder::~scratch_folder() {
   fs::remove_all(path_, ignored);
 }
 
+std::vector<std::string> built_stores() {
+  std::vector<std::string> kinds{"rocksdb", "fs", "fs-fsync"};
+  if (fs::exists(plugin_file("sql_sqlite")))
+    kinds.emplace_back("sql_sqlite");
+  return kinds;
+}
+
 std::unique_ptr<store_client> make_store(const std::string& kind, const std::string& folder) {
   auto name = kind.substr(0, kind.find('-'));
   auto settings = settings_for(name, folder);

@@ -32,7 +32,9 @@ private:
   std::string path_;
 };
 
-/// "rocksdb", "fs" (one syncfs a group), "fs-fsync" (an fsync of each file), or another store's name.
+/// The kinds of store whose plugin is there: "rocksdb", "fs" (one syncfs a group), "fs-fsync" (an fsync of each file),
+/// "sql_sqlite".
+std::vector<std::string> built_stores();
 std::unique_ptr<store_client> make_store(const std::string& kind, const std::string& folder);
 
 /// Messages by number: what is in one follows from it.
