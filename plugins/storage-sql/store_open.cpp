@@ -474,6 +474,7 @@ void sql_store::connect_again(hedwig_time_ns steady) {
   writer_->reconnect();
   if (settings_.which == engine::sqlite) {
     prepare_sqlite(*writer_, true);
+    beat(); // to open is not to be able to write
   } else {
     prepare_postgresql(*writer_);
     take_postgresql_lock(*writer_);
