@@ -19,7 +19,7 @@ function(hedwig_collect_programs folder result)
 endfunction()
 
 add_custom_target(hedwig_programs)
-foreach(folder app admin plugins)
+foreach(folder app admin plugins sdk/check)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${folder}/CMakeLists.txt)
     hedwig_collect_programs(${PROJECT_SOURCE_DIR}/${folder} programs)
     if(programs)

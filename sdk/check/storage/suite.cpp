@@ -53,7 +53,7 @@ constexpr std::array tests{
     test{"cancel", "a cancelled request is completed, done or not done", 3, completes_what_is_cancelled},
     test{"in-flight", "requests beyond the store's limit are refused, and it goes on", 3, refuses_beyond_its_limit},
     test{"ten-thousand", "10,000 PUTs at once are all there, now and after a restart", 5, takes_ten_thousand_at_once},
-    test{"large-bodies", "bodies of 64 MiB, in slices and staged, are kept", 5, keeps_large_bodies},
+    test{"large-bodies", "bodies of 64 MiB (--short: 16), in slices and staged, are kept", 5, keeps_large_bodies},
     test{"random", "random operations, many at once, agree with a model", 5, agrees_with_the_model},
     test{"kill", "a process killed at any moment has lost nothing it acknowledged", 5, survives_kills},
     test{"no-space", "writes that fail for lack of space are refused as such, and service comes back", 5,
