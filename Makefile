@@ -6,6 +6,8 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Most tests wait more than they compute.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 # Warnings are errors where the compiler is the one the sources are checked with.
 WERROR ?= $(if $(filter 12 12.%,$(shell g++ -dumpversion 2>/dev/null)),ON,OFF)
 PREFIX ?= /usr/local
@@ -60,11 +62,11 @@ run: packages-run
 	@scripts/demo --build build/dev $(if $(filter-out 0 no,$(ONCE)),--once)
 
 test: build-tests
-	@ctest --test-dir build/dev --output-on-failure --timeout 600 -j $(JOBS) $(CTEST_ARGS)
+	@ctest --test-dir build/dev --output-on-failure --timeout 600 -j $(TEST_JOBS) $(CTEST_ARGS)
 
 asan: packages-test
 	@scripts/build asan all -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=ON
-	@ctest --test-dir build/asan --output-on-failure --timeout 600 -j $(JOBS) -LE e2e $(CTEST_ARGS)
+	@ctest --test-dir build/asan --output-on-failure --timeout 600 -j $(TEST_JOBS) -LE e2e $(CTEST_ARGS)
 
 bench: packages-test
 	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR)

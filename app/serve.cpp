@@ -101,15 +101,18 @@ public:
   [[nodiscard]] bool has_given_up(hedwig_status health, std::chrono::steady_clock::time_point now) {
     if (health == HEDWIG_OK || health == HEDWIG_E_NO_SPACE || health == HEDWIG_E_BUSY ||
         health == HEDWIG_E_UNAVAILABLE) {
-      failing_since_.reset();
+      failing_ = false;
       return false;
     }
-    failing_since_ = failing_since_.value_or(now);
-    return now - *failing_since_ >= failed_max;
+    if (!failing_)
+      failing_since_ = now;
+    failing_ = true;
+    return now - failing_since_ >= failed_max;
   }
 
 private:
-  std::optional<std::chrono::steady_clock::time_point> failing_since_;
+  bool failing_ = false;
+  std::chrono::steady_clock::time_point failing_since_{};
 };
 
 int run(engine& relay, progress& seen, const std::string& config_path, const sigset_t& set) {

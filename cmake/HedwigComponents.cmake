@@ -73,17 +73,18 @@ function(hedwig_test name)
 endfunction()
 
 # hedwig_script_test(e2e_submit FILE submit_test.py): a Python test that runs the built programs, by Debian's Python
-# (where python3-dkim is).
+# (where python3-dkim is). LONG ones start first, so that none is left alone at the end.
 function(hedwig_script_test name)
   if(NOT HEDWIG_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "RUN_SERIAL" "FILE;TIMEOUT" "LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "RUN_SERIAL;LONG" "FILE;TIMEOUT" "LABELS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 180)
   endif()
   add_test(NAME ${name} COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FILE}
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "e2e;${ARG_LABELS}" RUN_SERIAL ${ARG_RUN_SERIAL}
+    COST $<IF:$<BOOL:${ARG_LONG}>,100,10>
     ENVIRONMENT "HEDWIG_BUILD_DIR=${CMAKE_BINARY_DIR};HEDWIG_PLUGIN_DIR=${HEDWIG_PLUGIN_OUTPUT_DIRECTORY};${ARG_ENVIRONMENT}")
 endfunction()
