@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The target hedwig_programs: what a user runs (programs and plugins), without tests and benchmarks. Included last.
+# The targets hedwig_programs: what a user runs (programs and plugins), without tests and benchmarks; and hedwig_tests:
+# the tests in C++ with the plugins and the sink that they use, which is all that is built under the sanitizers.
+# Included last.
 
 function(hedwig_collect_programs folder result)
   get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
@@ -27,3 +29,12 @@ foreach(folder app admin plugins sdk/check)
     endif()
   endif()
 endforeach()
+
+add_custom_target(hedwig_tests)
+foreach(folder plugins tests)
+  hedwig_collect_programs(${PROJECT_SOURCE_DIR}/${folder} programs)
+  if(programs)
+    add_dependencies(hedwig_tests ${programs})
+  endif()
+endforeach()
+add_dependencies(hedwig_tests hedwig-sink)

@@ -140,6 +140,7 @@ class Hedwig:
     to end and insists on exit status 0. Use it as a context manager, or through Case.relay()."""
 
     def __init__(self, folder, config=None, next_hop=None, store="rocksdb", environment=None):
+        self.executable = program("hedwig")
         self.folder = pathlib.Path(folder)
         self.address = host()
         self.port = free_port(self.address)
@@ -186,7 +187,7 @@ class Hedwig:
         with open(self.log_path, "ab") as log:
             self._log_position = log.tell()
             self.process = subprocess.Popen(
-                [*wrapper, program("hedwig"), "-c", str(self.config_path)], stdin=subprocess.DEVNULL, stdout=log,
+                [*wrapper, self.executable, "-c", str(self.config_path)], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, env={**os.environ, **self.environment}, cwd=self.folder)
         return self
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the relay starts, changes its configuration, and ends."""
 import os
+import shutil
 import signal
 import smtplib
 import socket
@@ -113,7 +114,10 @@ class Spool(Case):
     def test_it_runs_as_a_user_of_its_own(self):
         need_root("changing the user")
         sink = self.sink()
-        relay = self.relay(next_hop=sink.next_hop, start=False)
+        # Copies, since that user may not be let into the folder of the build.
+        relay = self.relay({"plugins": {"directories": [str(shutil.copytree(PLUGINS, self.path("plugins")))]}},
+                           sink.next_hop, start=False)
+        relay.executable = shutil.copy(program("hedwig"), self.path("hedwig"))
         relay.write_config()
         relay.spool.mkdir(parents=True)
         self.folder.chmod(0o755)
