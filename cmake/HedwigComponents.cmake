@@ -70,7 +70,7 @@ function(hedwig_test name)
     set(ARG_TIMEOUT 120)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}" ENVIRONMENT
-    "HEDWIG_BUILD_DIR=${CMAKE_BINARY_DIR};HEDWIG_PLUGIN_DIR=${HEDWIG_PLUGIN_OUTPUT_DIRECTORY};${ARG_ENVIRONMENT}")
+    "HEDWIG_BUILD_DIR=${CMAKE_BINARY_DIR};HEDWIG_PLUGIN_DIR=${HEDWIG_PLUGIN_OUTPUT_DIRECTORY};LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0;${ARG_ENVIRONMENT}")
 endfunction()
 
 # hedwig_script_test(e2e_submit FILE submit_test.py): a Python test that runs the built programs, by Debian's Python
