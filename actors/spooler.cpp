@@ -344,7 +344,7 @@ void spooler::on_claim_due(const claim_due& question) {
   auto wanted = std::min<std::uint64_t>(question.limit, limit - count);
   plugin::claim_request claim{.due_before = question.before,
                               .lease_until = question.before + lease,
-                              .cursor = {},
+                              .cursor = std::exchange(claim_cursor_, {}),
                               .limit = static_cast<std::uint32_t>(wanted)};
   claim_open_ = true;
   store_->claim(std::move(claim), then([this, before = question.before, limit = claim.limit](auto& answer) {
@@ -368,8 +368,12 @@ void spooler::claimed_from_store(wall_time before, std::uint32_t limit, result<p
   written_during_claim_.clear();
   if (!works.empty())
     hand_out(std::move(works));
-  // A full page: more is due now, and the timer asks again at once.
-  send(handles_->retry_timer, claimed{listing.entries.size() >= limit ? before : wall_time::max(), HEDWIG_OK});
+  // More is due now, and the timer asks again at once: from the oldest on after a full page, or from where the store
+  // stopped in the middle of a walk over what is leased or damaged.
+  auto full = listing.entries.size() >= limit;
+  if (!full)
+    claim_cursor_ = std::move(listing.cursor);
+  send(handles_->retry_timer, claimed{full || !claim_cursor_.empty() ? before : wall_time::max(), HEDWIG_OK});
 }
 
 /// The message was written after the claim saw it, which ended the claim's lease: whoever sees it next gets it.

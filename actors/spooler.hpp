@@ -160,6 +160,7 @@ private:
   bool stock_asked_ = false; ///< the store has not said yet what it holds
   bool stock_known_ = false; ///< it has said it once
   bool claim_open_ = false;  ///< a claim is with the store
+  std::string claim_cursor_; ///< where the store cut the last one short
   /// What was written meanwhile, and from which revision on: an answer that tells of an older one comes too late.
   std::unordered_map<message_id, std::uint64_t> written_during_claim_;
   std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now

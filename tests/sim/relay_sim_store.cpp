@@ -135,6 +135,7 @@ void sim_store::take_read(const hedwig_storage_request& request) {
     fresh.due_before = list.due_before;
     fresh.lease = list.lease_until;
     fresh.limit = list.limit;
+    fresh.cursor.assign(reinterpret_cast<const char*>(list.cursor.data), list.cursor.size);
   } else if (request.kind == HEDWIG_STORAGE_READ || request.kind == HEDWIG_STORAGE_STAT) {
     fresh.id = {reinterpret_cast<const hedwig_message_request&>(request).id};
   } else if (request.kind != HEDWIG_STORAGE_STATS) {
@@ -273,12 +274,17 @@ void sim_store::answer_listing(const inquiry& what) {
     auto& one = it->second;
     auto wanted =
         (what.states & HEDWIG_STATE_MASK(one.state)) != 0 && (what.due_before == 0 || one.due < what.due_before);
-    if (wanted && !(what.kind == HEDWIG_STORAGE_CLAIM && leased(one)))
+    if (wanted && cursor_at(it->first, one) > what.cursor && !(what.kind == HEDWIG_STORAGE_CLAIM && leased(one)))
       found.push_back(it);
   }
   std::ranges::sort(found, {}, [](auto& it) { return std::pair{it->second.due, it->first}; });
-  if (found.size() > what.limit)
-    found.resize(what.limit);
+  // A store bounds the work of one request: a page may end anywhere, but for a walk that gets on.
+  std::string cursor;
+  auto room = world_.random(4) == 0 ? 1 + world_.random(what.limit) : what.limit;
+  if (found.size() > room) {
+    found.resize(room);
+    cursor = cursor_at(found.back()->first, found.back()->second);
+  }
   std::vector<hedwig_entry> entries;
   for (auto& it : found) {
     auto& one = it->second;
@@ -289,8 +295,16 @@ void sim_store::answer_listing(const inquiry& what) {
   std::vector<const hedwig_entry*> pointers;
   for (auto& one : entries)
     pointers.push_back(&one);
-  hedwig_list_result result{sizeof result, 0, pointers.data(), pointers.size(), {nullptr, 0}};
+  hedwig_list_result result{sizeof result, 0, pointers.data(), pointers.size(), bytes_of(cursor)};
   complete(what.op, HEDWIG_OK, &result);
+}
+
+/// Orders as (due, id) does.
+std::string sim_store::cursor_at(const message_id& id, const row& one) {
+  std::string cursor;
+  for (int shift = 56; shift >= 0; shift -= 8)
+    cursor += static_cast<char>(static_cast<std::uint64_t>(one.due) >> shift);
+  return cursor.append(reinterpret_cast<const char*>(id.raw.bytes), sizeof id.raw.bytes);
 }
 
 hedwig_entry sim_store::entry_of(const message_id& id, const row& one) {

@@ -93,6 +93,7 @@ private:
     hedwig_time_ns due_before = 0;
     hedwig_time_ns lease = 0;
     std::uint32_t limit = 0;
+    std::string cursor;
   };
 
   // the provider's functions
@@ -110,6 +111,7 @@ private:
   void end_commit();
   void answer_read();
   void answer_listing(const inquiry& what);
+  [[nodiscard]] static std::string cursor_at(const message_id& id, const row& one);
   [[nodiscard]] static hedwig_entry entry_of(const message_id& id, const row& one);
   void answer_stat(const inquiry& what);
   void answer_body(const inquiry& what);
