@@ -164,7 +164,8 @@ std::string advice_for(const std::string& base_path) {
                      ::geteuid(), base_path);
 }
 
-/// What the settings say, then the plugins that were installed, or built, together with this program.
+} // namespace
+
 std::vector<std::string> plugin_directories(const config::settings& settings) {
   auto all = settings.plugins.directories;
   std::error_code failed;
@@ -174,8 +175,6 @@ std::vector<std::string> plugin_directories(const config::settings& settings) {
     all.push_back(beside.string());
   return all;
 }
-
-} // namespace
 
 providers::providers(const config::settings& settings)
   : base_path_{settings.storage.base_path}, host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}

@@ -29,6 +29,10 @@ struct provider_plan {
   std::vector<config::diagnostic> warnings;
 };
 
+/// Where plugins are looked for: what the settings say, then those that were installed, or built, together with this
+/// program.
+[[nodiscard]] std::vector<std::string> plugin_directories(const config::settings& settings);
+
 /// The providers running.
 class providers {
 public:

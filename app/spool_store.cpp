@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/spool_store.hpp"
 
+#include "app/providers.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -46,17 +48,6 @@ private:
   std::vector<std::optional<result<plugin::outcome>>> answers_;
   std::size_t missing_;
 };
-
-/// The directories of the settings, then the plugins that were installed, or built, together with this program.
-std::vector<std::string> plugin_directories(const config::settings& settings) {
-  auto all = settings.plugins.directories;
-  std::error_code failed;
-  auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  auto beside = program.parent_path().parent_path() / "lib" / "hedwig" / "plugins";
-  if (!failed && std::filesystem::is_directory(beside, failed) && std::ranges::find(all, beside.string()) == all.end())
-    all.push_back(beside.string());
-  return all;
-}
 
 bool knows_key(const hedwig_config_schema* schema, std::string_view name) {
   if (schema == nullptr)
