@@ -114,7 +114,8 @@ rocksdb::DBOptions rocksdb_store::database_options() {
   options.env = files_.get();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
-  // Drops a torn tail, which was never acknowledged, and nothing else.
+  // Drops a torn tail, which was never acknowledged. It cannot tell one from a record that was damaged later: behind
+  // that, all is dropped as well.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.max_background_jobs = settings_.background_jobs;
   options.avoid_unnecessary_blocking_io = true;
