@@ -10,6 +10,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <atomic>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -82,6 +83,9 @@ private:
   void drop_old_stages();
   void check_space();
   void try_resume(hedwig_time_ns steady);
+  void begin_resume(hedwig_time_ns steady);
+  void watch_resume(hedwig_time_ns steady);
+  bool resume_has_ended() noexcept;
   hedwig_status failed(const rocksdb::Status& status);
   void check(const rocksdb::Status& status, const char* doing);
 
@@ -155,6 +159,13 @@ private:
   hedwig_time_ns next_check_ = 0;
   hedwig_time_ns next_resume_ = 0;
   hedwig_duration_ns resume_delay_ = 0;
+  /// A call of Resume(), on a thread of its own.
+  struct resumption {
+    std::future<rocksdb::Status> end;
+    hedwig_time_ns began = 0;
+    bool given_up = false;
+  };
+  std::optional<resumption> resuming_;
 };
 
 } // namespace hedwig::storage_rocksdb

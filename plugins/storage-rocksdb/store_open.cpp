@@ -13,6 +13,8 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -27,6 +29,8 @@ namespace {
 constexpr hedwig_duration_ns check_interval = 100'000'000;
 constexpr hedwig_duration_ns resume_delay_first = 250'000'000;
 constexpr hedwig_duration_ns resume_delay_last = 5'000'000'000;
+/// What is in memory is written out meanwhile.
+constexpr hedwig_duration_ns resume_max = 60'000'000'000;
 
 hedwig_status status_of(const rocksdb::Status& status) noexcept {
   if (status.IsNoSpace())
@@ -232,6 +236,17 @@ void rocksdb_store::close() noexcept {
     rocksdb::Env::Default()->UnlockFile(std::exchange(reading_lock_, nullptr));
   if (!db_)
     return;
+  if (resuming_ && !resuming_->given_up)
+    resuming_->end.wait_for(std::chrono::nanoseconds{resume_max});
+  if (resuming_ && !resume_has_ended()) {
+    the_host().log(HEDWIG_LOG_ERROR, "the spool is left open, what is acknowledged is in its log",
+                   {{"why", "the database does not come back from resuming"}});
+    // Its thread still uses all of this; the process is about to end.
+    db_.release();
+    files_.release();
+    return;
+  }
+  resuming_.reset();
   stages_.clear();
   for (auto** one : {&default_, &meta_, &due_, &body_})
     if (*one != nullptr)
@@ -329,12 +344,36 @@ void rocksdb_store::check_space() {
 }
 
 void rocksdb_store::try_resume(hedwig_time_ns steady) {
-  if (background_ == HEDWIG_OK || steady < next_resume_)
+  if (background_ == HEDWIG_OK)
+    return;
+  if (resuming_)
+    return watch_resume(steady);
+  if (steady < next_resume_)
     return;
   check_space();
-  if (no_space_)
-    return; // to fail for want of space once more, while resuming, is for good
-  auto status = db_->Resume();
+  if (!no_space_) // to fail for want of space once more, while resuming, is for good
+    begin_resume(steady);
+}
+
+/// On a thread of its own: it waits for a flush, and in RocksDB 7.8 now and then for one that nobody has scheduled.
+void rocksdb_store::begin_resume(hedwig_time_ns steady) {
+  std::packaged_task<rocksdb::Status()> resume{[db = db_.get()] { return db->Resume(); }};
+  resuming_.emplace(resume.get_future(), steady);
+  std::thread{std::move(resume)}.detach();
+}
+
+bool rocksdb_store::resume_has_ended() noexcept {
+  return resuming_->end.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
+}
+
+void rocksdb_store::watch_resume(hedwig_time_ns steady) {
+  if (!resume_has_ended()) {
+    if (steady - resuming_->began >= resume_max && !std::exchange(resuming_->given_up, true))
+      set_health(HEDWIG_E_IO, "the database does not come back from resuming; a restart helps");
+    return;
+  }
+  auto status = resuming_->end.get();
+  resuming_.reset();
   if (status.ok()) {
     background_ = HEDWIG_OK;
     resume_delay_ = resume_delay_first;
@@ -362,7 +401,7 @@ void rocksdb_store::tick(hedwig_time_ns steady) {
 }
 
 hedwig_status rocksdb_store::failed(const rocksdb::Status& status) {
-  auto why = status_of(status);
+  auto why = resuming_ && resuming_->given_up ? HEDWIG_E_IO : status_of(status);
   if (background_.exchange(why) == HEDWIG_OK)
     next_resume_ = 0; // else the delay goes on growing
   set_health(why, status.ToString());

@@ -2,8 +2,6 @@
 // Full disks and damaged files.
 #include <gtest/gtest.h>
 
-#include <string_view>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -43,10 +41,6 @@ private:
 class full_disk : public testing::TestWithParam<const char*> {};
 
 TEST_P(full_disk, is_reported_and_survived) {
-  // With a memtable this small a flush is what fails, and one time in fifty RocksDB 7.8 then never returns from
-  // Resume() (docs/known-issues.md). The conformance kit and the relay's own tests fill its disk with the usual one.
-  if (std::string_view{GetParam()} == "rocksdb")
-    GTEST_SKIP() << "a known issue";
   small_disk disk;
   if (!disk.reason().empty())
     GTEST_SKIP() << disk.reason();
@@ -69,7 +63,13 @@ TEST_P(full_disk, is_reported_and_survived) {
   EXPECT_NE(store->health(), HEDWIG_OK);
   EXPECT_GT(kept.size(), 20u);
   fs::remove(ballast);
-  EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_OK; })) << "it comes back by itself";
+  if (!store->eventually([&] { return store->health() == HEDWIG_OK; })) {
+    // With a memtable this small RocksDB 7.8 does not come back one time in fifty (docs/known-issues.md).
+    store->advance(std::chrono::minutes{2});
+    EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_E_IO; }))
+        << "it says that only a restart helps";
+    return;
+  }
   for (int more = 0; more < 10; ++more) {
     auto put = store->put(id_of(5000 + static_cast<std::uint64_t>(more)),
                           body_of(5000 + static_cast<std::uint64_t>(more), 100000));
