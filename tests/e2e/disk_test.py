@@ -88,7 +88,9 @@ class FullDisk(Case):
                 self.assertEqual(self.attempt(relay, "first")[0], 250)
                 ballast = self.fill(disk, 0)
                 acknowledged, codes = ["first"], []
-                for number in range(40):
+                for number in range(2000):
+                    if number >= 40 and any(code != 250 for code in codes):
+                        break  # the first ones may find room in what the store has set aside
                     code, _ = self.attempt(relay, f"full {number}")
                     codes.append(code)
                     if code == 250:
