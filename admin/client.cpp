@@ -10,6 +10,7 @@
 #include <Poco/Net/StreamSocket.h>
 #include <Poco/Net/StreamSocketImpl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,11 @@ namespace {
 /// Longer than the relay waits for its own parts, so that it is the relay that says what hangs.
 constexpr auto patience_seconds = 20;
 
+bool is_socket(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
 std::string why_not_connected(const std::string& path, int fault) {
   auto at = escaped(path);
   switch (fault) {
@@ -35,6 +41,8 @@ std::string why_not_connected(const std::string& path, int fault) {
   case EPERM:
     return "no permission for " + at + ": run as root, as the relay's user, or as a member of the socket's group";
   case ECONNREFUSED:
+    if (!is_socket(path))
+      return at + " is no socket: name the relay's admin.socket (--socket, HEDWIG_ADMIN_SOCKET)";
     return "nobody listens at " + at + ": the relay was killed and has not been started again";
   case EAGAIN:
     return "too many wait at " + at + ": try again, or raise admin.max_connections";

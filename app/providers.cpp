@@ -157,7 +157,14 @@ std::shared_ptr<plugin::host> make_host() {
 }
 
 /// What to do where the store could not be opened; empty: no idea.
-std::string advice_for(const std::string& base_path) {
+std::string advice_for(const error& why, const std::string& base_path) {
+  std::error_code failed;
+  if (std::filesystem::exists(base_path, failed) && !std::filesystem::is_directory(base_path, failed))
+    return ": it is no folder; name one in storage.base_path";
+  if (why.status == HEDWIG_E_NO_SPACE)
+    return ": make room on its file system and start again; what is in the spool is safe";
+  if (why.status == HEDWIG_E_CORRUPT)
+    return ": hedwig spool verify says what can be read, hedwig spool migrate copies that into a fresh folder";
   if (::access(base_path.c_str(), R_OK | W_OK | X_OK) == 0 || errno != EACCES)
     return {};
   return fmt::format(": the relay runs as user id {} and may not use the folder: install -d -m 0700 -o USER {}",
@@ -221,7 +228,7 @@ result<relay_plugins> providers::start(const provider_plan& plan) {
   for (auto& what : plan.storage) {
     auto started = start_one(what);
     if (!started) {
-      started.error().message += advice_for(base_path_);
+      started.error().message += advice_for(started.error(), base_path_);
       return named(started.error(), what);
     }
     auto store = plugin::storage_client::make(*started);

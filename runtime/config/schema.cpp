@@ -1432,7 +1432,8 @@ constexpr schema_key table[] = {
     {"plugins.directories",
      kind::paths,
      R"(["/usr/lib/hedwig/plugins"])",
-     "Folders that plugins are loaded from, and nowhere else; neither folder nor file may be writable by others.",
+     "Folders that plugins are loaded from, before `lib/hedwig/plugins` beside the program's own folder; neither "
+     "folder nor file may be writable by others.",
      not_empty,
      0,
      0,

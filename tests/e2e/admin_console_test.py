@@ -368,6 +368,7 @@ class Failures(Console):
         dead = self.folder / "dead.sock"
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(dead))
+        self.assertIn("is no socket", ended("status", place=str(dead.parent))[2])
         self.assertIn("nobody listens", ended("status", place=str(dead))[2])
         self.assertEqual(stat.S_IMODE(os.stat(relay.socket).st_mode), 0o660)
 

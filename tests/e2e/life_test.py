@@ -111,6 +111,17 @@ class Spool(Case):
                 self.assertIn(str(first.spool), second.log_text())
                 self.assertEqual(first.submit(), {}, "the first one goes on")
 
+    def test_a_spool_that_is_a_file_is_called_so(self):
+        for store in STORES:
+            with self.subTest(store=store):
+                place = self.path("file")
+                place.write_text("")
+                relay = self.relay({"storage": {"base_path": str(place)}}, store=store, start=False)
+                relay.write_config()
+                done = subprocess.run(relay.command(), capture_output=True, text=True, timeout=60 * PATIENCE)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("it is no folder; name one in storage.base_path", done.stdout + done.stderr)
+
     def test_it_runs_as_a_user_of_its_own(self):
         need_root("changing the user")
         sink = self.sink()
