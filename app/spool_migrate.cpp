@@ -25,8 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto every_state = (UINT32_C(1) << HEDWIG_STATE_COUNT) - 2;
-
 /// What a message in the target must turn out to be.
 struct expectation {
   std::uint32_t state = 0;

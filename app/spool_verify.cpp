@@ -13,7 +13,6 @@ namespace hedwig::app {
 
 namespace {
 
-constexpr auto every_state = (UINT32_C(1) << HEDWIG_STATE_COUNT) - 2;
 constexpr const char* lost_text = "sound, but the store's index by due time has lost it: no delivery finds it; "
                                   "hedwig spool migrate to a fresh folder does";
 

@@ -9,6 +9,9 @@
 
 namespace hedwig::app {
 
+/// A bit for each state that a message can have.
+inline constexpr std::uint32_t every_state = HEDWIG_STATE_MASK(HEDWIG_STATE_COUNT) - HEDWIG_STATE_MASK(1);
+
 /// Visits every message of a stopped spool once, with its metadata, in constant memory: first by due time, then, by
 /// receipt, what no index by due time leads to. Damaged ones are among them, with HEDWIG_ENTRY_DAMAGED.
 class spool_walk {

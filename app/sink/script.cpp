@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/sink/script.hpp"
+#include "runtime/base/ascii.hpp"
 
 #include <fmt/format.h>
 
@@ -15,11 +16,9 @@ constexpr std::array<std::string_view, 12> stage_names{"connect", "ehlo", "start
                                                        "rcpt",    "data", "body",     "dot",       "rset", "quit"};
 constexpr std::uint32_t whole = 1'000'000;
 
-std::unexpected<error> wrong(std::string_view option, std::string message) {
+std::unexpected<error> wrong_script(std::string_view option, std::string message) {
   return std::unexpected{error{HEDWIG_E_CONFIG, std::move(message), std::string{option}}};
 }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 template <class Number>
 std::optional<Number> number(std::string_view text) {
@@ -46,7 +45,7 @@ bool matches_pattern(std::string_view pattern, std::string_view text) noexcept {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       retry = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || lower(pattern[p]) == lower(text[t]))) {
+    } else if (p < pattern.size() && (pattern[p] == '?' || ascii::lower(pattern[p]) == ascii::lower(text[t]))) {
       ++p;
       ++t;
     } else if (star != std::string_view::npos) {
@@ -71,7 +70,7 @@ result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   else if (unit == "m")
     factor = 60'000;
   if (!value || factor == 0 || *value * factor > 86'400'000.0)
-    return wrong("", fmt::format("'{}' is not a duration: write 250ms, 2s or 1m, at most a day", text));
+    return wrong_script("", fmt::format("'{}' is not a duration: write 250ms, 2s or 1m, at most a day", text));
   return std::chrono::milliseconds{std::llround(*value * factor)};
 }
 
@@ -81,20 +80,21 @@ result<script::condition> script::parse_condition(std::string_view text, std::st
   const std::string_view name = text.substr(0, colon);
   const auto found = std::find(stage_names.begin(), stage_names.end(), name == "helo" ? "ehlo" : name);
   if (found == stage_names.end())
-    return wrong(option, fmt::format("'{}' is not a stage: write one of {}", name, fmt::join(stage_names, ", ")));
+    return wrong_script(option,
+                        fmt::format("'{}' is not a stage: write one of {}", name, fmt::join(stage_names, ", ")));
   out.where = static_cast<stage>(found - stage_names.begin());
   if (colon == std::string_view::npos)
     return out;
   const std::string_view filter = text.substr(colon + 1);
   if (filter.empty())
-    return wrong(option, "nothing follows the colon: write a share (10%) or a pattern (*@example.com)");
+    return wrong_script(option, "nothing follows the colon: write a share (10%) or a pattern (*@example.com)");
   if (!filter.ends_with('%')) {
     out.pattern = filter;
     return out;
   }
   const auto share = number<double>(filter.substr(0, filter.size() - 1));
   if (!share || *share < 0 || *share > 100)
-    return wrong(option, fmt::format("'{}' is not a share: write 0% to 100%", filter));
+    return wrong_script(option, fmt::format("'{}' is not a share: write 0% to 100%", filter));
   out.share = static_cast<std::uint32_t>(std::llround(*share / 100 * whole));
   return out;
 }
@@ -103,14 +103,14 @@ result<void> script::add_reply(std::string_view text) {
   constexpr std::string_view option = "--reply";
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos)
-    return wrong(option, fmt::format("'{}' has no code: write STAGE=CODE, such as rcpt=450", text));
+    return wrong_script(option, fmt::format("'{}' has no code: write STAGE=CODE, such as rcpt=450", text));
   auto when = parse_condition(text.substr(0, equals), option);
   if (!when)
     return std::unexpected{when.error()};
   const std::string_view value = text.substr(equals + 1);
   const auto code = number<int>(value.substr(0, 3));
   if (!code || *code < 200 || *code > 599 || (value.size() > 3 && value[3] != ' ') || has_control(value))
-    return wrong(option, fmt::format("'{}' is not a reply: write a code from 200 to 599 and a text", value));
+    return wrong_script(option, fmt::format("'{}' is not a reply: write a code from 200 to 599 and a text", value));
   replies_.push_back({*when, {*code, value.size() > 4 ? std::string{value.substr(4)} : "scripted"}});
   return {};
 }
@@ -119,13 +119,13 @@ result<void> script::add_delay(std::string_view text) {
   constexpr std::string_view option = "--delay";
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos)
-    return wrong(option, fmt::format("'{}' has no duration: write STAGE=DURATION, such as dot=2s", text));
+    return wrong_script(option, fmt::format("'{}' has no duration: write STAGE=DURATION, such as dot=2s", text));
   auto when = parse_condition(text.substr(0, equals), option);
   auto duration = parse_duration(text.substr(equals + 1));
   if (!when)
     return std::unexpected{when.error()};
   if (!duration)
-    return wrong(option, duration.error().message);
+    return wrong_script(option, duration.error().message);
   delays_.push_back({*when, *duration});
   return {};
 }

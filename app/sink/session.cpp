@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/mail/dsn_text.hpp"
 
 namespace hedwig::sink {
@@ -15,12 +16,10 @@ constexpr std::size_t line_max = 8192;
 constexpr std::size_t address_max = 1024;
 constexpr int closing_code = 421;
 
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-
 /// `text` without `prefix` at its front, in any case; nothing when it is not there.
 std::optional<std::string_view> after(std::string_view text, std::string_view prefix) {
   if (text.size() < prefix.size() ||
-      !std::equal(prefix.begin(), prefix.end(), text.begin(), [](char a, char b) { return a == upper(b); }))
+      !std::equal(prefix.begin(), prefix.end(), text.begin(), [](char a, char b) { return a == ascii::upper(b); }))
     return std::nullopt;
   return text.substr(prefix.size());
 }

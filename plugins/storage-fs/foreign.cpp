@@ -18,7 +18,7 @@ namespace hedwig::storage_fs {
 
 namespace {
 
-constexpr std::string_view mark = "HEDWIG1 ";
+constexpr std::string_view hedwig_0_10_mark = "HEDWIG1 ";
 constexpr hedwig_time_ns second = 1'000'000'000;
 constexpr hedwig_time_ns millisecond = 1'000'000;
 constexpr std::size_t note_max = 60 * 1024;
@@ -112,8 +112,8 @@ hedwig_time_ns fs_store::foreign_due(const hedwig_msg_id& id, const record& what
 void fs_store::recognise_form(int fd, const std::string& path, std::uint64_t size, record& what) {
   auto front = read_text(fd, foreign_header_max, 0, path);
   auto line = front.find('\n');
-  if (front.starts_with(mark) && line != std::string::npos &&
-      json_object::parse(std::string_view{front}.substr(mark.size(), line - mark.size()))) {
+  if (front.starts_with(hedwig_0_10_mark) && line != std::string::npos &&
+      json_object::parse(std::string_view{front}.substr(hedwig_0_10_mark.size(), line - hedwig_0_10_mark.size()))) {
     what.body_offset = static_cast<std::uint32_t>(line + 1);
     what.body_size = size - what.body_offset;
     return;
@@ -154,7 +154,7 @@ std::string fs_store::load_packed(const hedwig_msg_id& id, int fd, const std::st
   auto object = json_object::parse(text);
   if (!object)
     damaged(id, path + " is no JSON object");
-  return std::string{mark} + object->without("body");
+  return std::string{hedwig_0_10_mark} + object->without("body");
 }
 
 std::string fs_store::load_foreign_metadata(const hedwig_msg_id& id, const record& what) {

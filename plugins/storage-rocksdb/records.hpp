@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hedwig/storage.h>
+#include <rocksdb/slice.h>
 
 #include <array>
 #include <cstdint>
@@ -38,6 +39,8 @@ inline std::uint32_t chunk_count(std::uint64_t body_size) noexcept {
 /// Where in the due index a message of one state stands: due time, then id.
 using due_position = std::array<std::uint8_t, 24>;
 using due_key = std::array<std::uint8_t, 25>;
+
+inline rocksdb::Slice slice(std::string_view text) noexcept { return {text.data(), text.size()}; }
 
 inline std::string_view view(const hedwig_msg_id& id) noexcept {
   return {reinterpret_cast<const char*>(id.bytes), sizeof id.bytes};

@@ -10,7 +10,6 @@ namespace hedwig::storage_rocksdb {
 
 namespace {
 
-rocksdb::Slice slice(std::string_view text) noexcept { return {text.data(), text.size()}; }
 template <class Key>
 rocksdb::Slice key_slice(const Key& key) noexcept {
   return slice(view(key));

@@ -9,8 +9,6 @@ namespace hedwig::storage_rocksdb {
 
 namespace {
 
-rocksdb::Slice slice(std::string_view text) noexcept { return {text.data(), text.size()}; }
-
 /// The number in the middle of two keys of one length, as big-endian numbers.
 std::string middle(std::string_view low, std::string_view high) {
   std::string sum(low.size(), '\0');

@@ -13,8 +13,6 @@ namespace hedwig::storage_rocksdb {
 
 namespace {
 
-rocksdb::Slice slice(std::string_view text) noexcept { return {text.data(), text.size()}; }
-
 std::string hex(const hedwig_msg_id& id) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string out;

@@ -19,7 +19,7 @@ constexpr std::size_t statement_bytes_max = 4 * 1024 * 1024;
 /// Between two looks whether the server is back.
 constexpr auto outcome_pause = std::chrono::milliseconds{100};
 
-const hedwig_msg_id& id_of(const sdk::pending_write& one) noexcept {
+const hedwig_msg_id& target_of(const sdk::pending_write& one) noexcept {
   if (one.request->kind == HEDWIG_STORAGE_PUT)
     return one.as<hedwig_put_request>().id;
   return one.request->kind == HEDWIG_STORAGE_MOVE ? one.as<hedwig_move_request>().id
@@ -45,9 +45,9 @@ public:
     default:
       break;
     }
-    if (!touched_.insert(id_of(one)).second) {
+    if (!touched_.insert(target_of(one)).second) {
       flush();
-      touched_.insert(id_of(one));
+      touched_.insert(target_of(one));
     }
     if (one.request->kind == HEDWIG_STORAGE_PUT)
       return put(one);
@@ -303,7 +303,7 @@ private:
     auto made = insert.run();
     std::unordered_set<hedwig_msg_id, sdk::id_hash, sdk::id_equal> ids;
     for (std::size_t row = 0; row < made; ++row)
-      ids.insert(storage_sql::id_of(insert.bytes(row, 0)));
+      ids.insert(id_of(insert.bytes(row, 0)));
     for (std::size_t i = 0; i < rows; ++i)
       finish_put(puts_[at + i], ids.contains(puts_[at + i].one->as<hedwig_put_request>().id));
   }
@@ -345,7 +345,7 @@ private:
     for (std::size_t row = 0, found = remove.run(); row < found; ++row) {
       count(remove.integer(row, 1), -1, -remove.integer(row, 2));
       if (remove.integer(row, 2) != 0)
-        keys.push_back(make_body_key(storage_sql::id_of(remove.bytes(row, 0)), remove.integer(row, 3)));
+        keys.push_back(make_body_key(id_of(remove.bytes(row, 0)), remove.integer(row, 3)));
     }
     in_row_counts(keys.size(), [&](std::size_t at, std::size_t rows) {
       auto& bodies = prepared(statement::delete_bodies, rows);
@@ -369,7 +369,7 @@ private:
       auto found = lock_rows(at, rows);
       for (std::size_t i = 0; i < rows; ++i) {
         auto& one = *changes_[at + i];
-        auto there = found.find(id_of(one));
+        auto there = found.find(target_of(one));
         change(one, there == found.end() ? nullptr : &there->second);
       }
     });
@@ -380,14 +380,13 @@ private:
   found_messages lock_rows(std::size_t at, std::size_t rows) {
     auto& lock = prepared(statement::lock_messages, rows);
     for (std::size_t i = 0; i < rows; ++i)
-      lock.set(i, view(id_of(*changes_[at + i])));
+      lock.set(i, view(target_of(*changes_[at + i])));
     found_messages found;
     for (std::size_t row = 0, count = lock.run(); row < count; ++row)
-      found[storage_sql::id_of(lock.bytes(row, 0))] = {
-          lock.integer(row, 1),
-          static_cast<std::uint64_t>(lock.integer(row, 2)),
-          {static_cast<std::uint64_t>(lock.integer(row, 3)), lock.integer(row, 4)},
-          lock.integer(row, 5) != 0};
+      found[id_of(lock.bytes(row, 0))] = {lock.integer(row, 1),
+                                          static_cast<std::uint64_t>(lock.integer(row, 2)),
+                                          {static_cast<std::uint64_t>(lock.integer(row, 3)), lock.integer(row, 4)},
+                                          lock.integer(row, 5) != 0};
     return found;
   }
 
@@ -400,7 +399,7 @@ private:
       return one.fail(HEDWIG_E_CONFLICT, "the message has revision " + std::to_string(found->revision));
     if (found->leased_elsewhere)
       return one.fail(HEDWIG_E_CONFLICT, "another host has the message");
-    removes ? remove({id_of(one)}) : move(one, *found);
+    removes ? remove({target_of(one)}) : move(one, *found);
   }
 
   void move(sdk::pending_write& one, const found_message& found) {
@@ -486,7 +485,7 @@ void sql_store::remember_doubt(std::span<sdk::pending_write> group, std::int64_t
   doubt_.emplace(doubt{sequence});
   for (auto& one : group)
     if (one.request->kind == HEDWIG_STORAGE_PUT && one.status == HEDWIG_OK)
-      doubt_->puts.push_back(id_of(one));
+      doubt_->puts.push_back(target_of(one));
 }
 
 void sql_store::settle_doubt() {

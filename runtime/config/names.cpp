@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/config/values.hpp"
 #include "runtime/telemetry/log.hpp"
 
@@ -14,20 +15,16 @@ namespace {
 constexpr std::size_t name_size_max = 253; // RFC 1035 section 2.3.4, as text
 constexpr std::size_t label_size_max = 63;
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 std::string lowered(std::string_view text) {
   std::string out{text};
-  std::transform(out.begin(), out.end(), out.begin(), lower);
+  std::transform(out.begin(), out.end(), out.begin(), ascii::lower);
   return out;
 }
 
 bool label_is_good(std::string_view label) noexcept {
   if (label.empty() || label.size() > label_size_max || label.front() == '-' || label.back() == '-')
     return false;
-  return std::all_of(label.begin(), label.end(), [](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
+  return std::all_of(label.begin(), label.end(), [](char c) { return ascii::is_alnum(c) || c == '-' || c == '_'; });
 }
 
 bool labels_are_good(std::string_view name) noexcept {
@@ -86,13 +83,10 @@ bool domain_matches(std::string_view pattern, std::string_view domain) noexcept 
     return true;
   if (domain.ends_with('.'))
     domain.remove_suffix(1);
-  const auto same = [](std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-  };
   if (!pattern.starts_with("*."))
-    return same(pattern, domain);
+    return ascii::equal_ignoring_case(pattern, domain);
   const auto tail = pattern.substr(1); // with its dot
-  return domain.size() > tail.size() && same(tail, domain.substr(domain.size() - tail.size()));
+  return domain.size() > tail.size() && ascii::equal_ignoring_case(tail, domain.substr(domain.size() - tail.size()));
 }
 
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/mail/address.hpp"
+#include "runtime/base/ascii.hpp"
 
 #include <arpa/inet.h>
 #include <idn2.h>
@@ -43,18 +44,16 @@ constexpr auto classes = [] {
 
 bool is(char c, std::uint8_t bits) noexcept { return (classes[static_cast<unsigned char>(c)] & bits) != 0; }
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
 std::string lower(std::string_view text) {
   std::string out{text};
   for (char& c : out)
-    c = lower(c);
+    c = ascii::lower(c);
   return out;
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower_prefix) noexcept {
   return text.size() >= lower_prefix.size() && std::equal(lower_prefix.begin(), lower_prefix.end(), text.begin(),
-                                                          [](char a, char b) { return a == lower(b); });
+                                                          [](char a, char b) { return a == ascii::lower(b); });
 }
 
 // Octets of the local part at the front of `text`, or nothing. The quotes count.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/mail/address.hpp"
 #include "runtime/mail/date.hpp"
 #include "runtime/mail/dsn_advice.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr std::string_view crlf = "\r\n";
 constexpr std::size_t wrap_at = 74;
-constexpr std::size_t word_max = 900;
+constexpr std::size_t broken_word_max = 900;
 constexpr std::size_t address_max = 512;
 constexpr std::size_t host_max = 255;
 constexpr std::size_t text_max = 1000;
@@ -27,18 +28,16 @@ constexpr std::string_view default_boundary = "=_report_";
 
 // ---- input made safe
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 bool is_status(std::string_view text) {
   const auto dots = std::count(text.begin(), text.end(), '.');
-  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return is_digit(c) || c == '.'; });
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return ascii::is_digit(c) || c == '.'; });
   return plain && dots == 2 && text.size() >= 5 && text.size() <= 9 && text[1] == '.' && text.back() != '.' &&
          text.find("..") == std::string_view::npos && (text[0] == '2' || text[0] == '4' || text[0] == '5');
 }
 
 /// The lower-case hex digits do not count: xtext has upper-case ones only (RFC 3461 section 4).
 int hex_value(char c) {
-  if (is_digit(c))
+  if (ascii::is_digit(c))
     return c - '0';
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
@@ -157,7 +156,7 @@ std::string wrapped(std::string_view text, std::size_t indent) {
   std::string out;
   std::size_t column = 0;
   while (!text.empty()) {
-    std::size_t size = std::min({text.find(' '), text.size(), word_max});
+    std::size_t size = std::min({text.find(' '), text.size(), broken_word_max});
     while (size > 1 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U)
       --size;
     if (column != 0 && column + 1 + size > wrap_at) {
@@ -299,7 +298,7 @@ struct part {
 std::string letters_and_digits(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, 64))
-    if (is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+    if (ascii::is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
       out += c;
   return out.empty() ? "0" : out;
 }

@@ -3,20 +3,15 @@
 
 #include <algorithm>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/mail/address.hpp"
 
 namespace hedwig::mail {
 
 namespace {
 
-constexpr std::string_view crlf = "\r\n";
+constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view end_mark = "\r\n\r\n";
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
@@ -37,7 +32,7 @@ std::size_t field_name(std::string_view line, std::size_t* colon) noexcept {
 // Whether nothing behind `text` can belong to the header.
 bool holds_whole_header(std::string_view text, std::size_t searched) noexcept {
   auto from = searched < end_mark.size() ? 0 : searched - end_mark.size();
-  return text.starts_with(crlf) || text.find(end_mark, from) != std::string_view::npos;
+  return text.starts_with(line_end) || text.find(end_mark, from) != std::string_view::npos;
 }
 
 // The front of the message in one piece, up to its header's end or just over the limit.
@@ -71,7 +66,7 @@ std::string_view to_string_view(header_fault fault) noexcept {
   return "header too long";
 }
 
-bool header_field::is(std::string_view other) const noexcept { return equal_ignoring_case(name, other); }
+bool header_field::is(std::string_view other) const noexcept { return ascii::equal_ignoring_case(name, other); }
 
 std::expected<header_block, header_fault> header_block::parse(const rope& message) {
   header_block block;
@@ -91,9 +86,9 @@ std::expected<header_block, header_fault> header_block::parse(std::string_view m
 std::expected<void, header_fault> header_block::scan(std::string_view text) {
   while (size_ < text.size()) {
     auto rest = text.substr(size_);
-    auto end = rest.find(crlf);
+    auto end = rest.find(line_end);
     auto line = rest.substr(0, end);
-    auto next = end == std::string_view::npos ? rest.size() : end + crlf.size();
+    auto next = end == std::string_view::npos ? rest.size() : end + line_end.size();
     if (size_ + next > header_octets_max)
       return std::unexpected{header_fault::too_long};
     if (line.empty()) {

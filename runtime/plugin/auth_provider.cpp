@@ -4,6 +4,7 @@
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/table_copy.hpp"
+#include "runtime/plugin/text_view.hpp"
 
 namespace hedwig::plugin {
 
@@ -13,10 +14,8 @@ constexpr std::size_t list_max = 10'000; // groups, attributes, senders of one i
 constexpr std::size_t text_max = 64 * 1024;
 
 hedwig_str str(std::string_view text) { return {text.data(), text.size()}; }
-std::string text(hedwig_str from) { return from.data == nullptr ? std::string{} : std::string{from.data, from.size}; }
-std::string text(hedwig_bytes from) {
-  return from.data == nullptr ? std::string{} : std::string{reinterpret_cast<const char*>(from.data), from.size};
-}
+std::string text(hedwig_str from) { return std::string{text_view(from)}; }
+std::string text(hedwig_bytes from) { return std::string{text_view(from)}; }
 
 std::unexpected<error> broken(std::string message) {
   return std::unexpected{error{HEDWIG_E_INTERNAL, std::move(message), {}, 0}};

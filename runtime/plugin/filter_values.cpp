@@ -6,14 +6,11 @@
 #include <optional>
 
 #include "runtime/plugin/table_copy.hpp"
+#include "runtime/plugin/text_view.hpp"
 
 namespace hedwig::plugin {
 
 namespace {
-
-std::string_view view(hedwig_str text) {
-  return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size};
-}
 
 std::unexpected<error> bad(std::string message) {
   return std::unexpected{error{HEDWIG_E_INVALID, "malformed verdict: " + std::move(message), {}, 0}};
@@ -151,8 +148,8 @@ result<edit> copy_edit(const hedwig_edit* raw) {
   if (from.kind < HEDWIG_EDIT_ADD_HEADER || from.kind > HEDWIG_EDIT_SET_NOTE)
     return bad("unknown kind of edit " + std::to_string(from.kind));
   edit out{static_cast<edit_kind>(from.kind - HEDWIG_EDIT_ADD_HEADER),
-           std::string{view(from.name)},
-           std::string{view(from.value)},
+           std::string{text_view(from.name)},
+           std::string{text_view(from.value)},
            from.index,
            {}};
   if (auto fault = fault_of(out))
@@ -174,12 +171,12 @@ result<void> copy_reply(const hedwig_verdict& from, const defaults& usual, verdi
   out.code = from.reply_code == 0 ? usual.code : static_cast<int>(from.reply_code);
   if (from.reply_code != 0 && !code_fits(usual.action, from.reply_code))
     return bad("the reply code " + std::to_string(from.reply_code) + " does not fit the action");
-  auto text = view(from.reply_text);
+  auto text = text_view(from.reply_text);
   if (text.size() > verdict::max_reply_text)
     return bad("the reply text is longer than 1024 bytes");
   if (!printable(text))
     return bad("the reply text is not printable UTF-8");
-  auto enhanced = view(from.enhanced_code);
+  auto enhanced = text_view(from.enhanced_code);
   auto reply_class = static_cast<char>('0' + out.code / 100);
   if (!enhanced.empty() && !good_enhanced_code(enhanced, reply_class))
     return bad("the enhanced status code does not fit the reply");

@@ -12,6 +12,7 @@
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/instance.hpp"
 #include "runtime/plugin/op_table.hpp"
+#include "runtime/plugin/text_view.hpp"
 #include "runtime/plugin/timer_queue.hpp"
 
 namespace hedwig::plugin {
@@ -20,10 +21,6 @@ namespace {
 
 constexpr std::size_t fields_max = 32;
 constexpr std::size_t message_max = 4096;
-
-std::string_view view(hedwig_str text) {
-  return text.data == nullptr ? std::string_view{} : std::string_view{text.data, text.size};
-}
 
 std::string clean(const char* text, std::size_t size) {
   std::string out{text, strnlen(text, size)};
@@ -78,9 +75,9 @@ struct host_table {
     std::pair<std::string_view, std::string_view> fields[fields_max];
     auto count = std::min(record->field_count, fields_max);
     for (std::size_t i = 0; i < count; ++i)
-      fields[i] = {view(record->fields[i].key), view(record->fields[i].value).substr(0, message_max)};
+      fields[i] = {text_view(record->fields[i].key), text_view(record->fields[i].value).substr(0, message_max)};
     of(raw).log(std::clamp(record->level, HEDWIG_LOG_TRACE, HEDWIG_LOG_ERROR),
-                view(record->message).substr(0, message_max), {fields, count});
+                text_view(record->message).substr(0, message_max), {fields, count});
   }
 
   static void complete(const hedwig_host* raw, const hedwig_completion* done, size_t count) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/plugin/table_copy.hpp"
+#include "runtime/plugin/text_view.hpp"
 
 namespace hedwig::plugin {
 
@@ -19,9 +20,7 @@ std::unexpected<error> broken(std::string message) {
 hedwig_bytes bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
-std::string text_of(hedwig_bytes from) {
-  return from.data == nullptr ? std::string{} : std::string{reinterpret_cast<const char*>(from.data), from.size};
-}
+std::string text_of(hedwig_bytes from) { return std::string{text_view(from)}; }
 hedwig_time_ns nanoseconds(wall_time t) { return t.time_since_epoch().count(); }
 
 std::vector<hedwig_slice> slices_of(const rope& body) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/mail/address.hpp"
 #include "runtime/smtp/sasl.hpp"
@@ -19,19 +20,11 @@ constexpr std::size_t path_max = 512;
 /// Parameters of one command that are passed on.
 constexpr std::size_t parameters_max = 1024;
 
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return upper(x) == upper(y); });
-}
-
 std::string_view take_word(std::string_view& text) {
   const std::string_view word = text.substr(0, text.find(' '));
   text.remove_prefix(std::min(word.size() + 1, text.size()));
   return word;
 }
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
 /// Last defence, whoever checked before: nothing that ends the path or the line may stand inside <>.
 bool safe_path(std::string_view path) {
@@ -40,18 +33,18 @@ bool safe_path(std::string_view path) {
   bool quoted = false;
   for (std::size_t i = 0; i < path.size(); ++i) {
     const char c = path[i];
-    if (is_control(c) || (!quoted && (c == '<' || c == '>' || c == ' ')))
+    if (ascii::is_control(c) || (!quoted && (c == '<' || c == '>' || c == ' ')))
       return false;
     if (c == '"')
       quoted = !quoted;
-    else if (c == '\\' && quoted && ++i < path.size() && is_control(path[i]))
+    else if (c == '\\' && quoted && ++i < path.size() && ascii::is_control(path[i]))
       return false;
   }
   return !quoted;
 }
 
 bool safe_parameters(std::string_view text) {
-  return text.size() <= parameters_max && std::none_of(text.begin(), text.end(), is_control);
+  return text.size() <= parameters_max && std::none_of(text.begin(), text.end(), ascii::is_control);
 }
 
 /// No reply of this stage's good kind: refused (4yz, 5yz) or nonsense.
@@ -184,19 +177,19 @@ void client_session::read_capabilities(const server_reply& reply) {
   for (std::size_t i = 1; i < reply.lines.size(); ++i) {
     std::string_view rest = reply.lines[i];
     const std::string_view keyword = take_word(rest);
-    if (same_word(keyword, "PIPELINING"))
+    if (ascii::equal_ignoring_case(keyword, "PIPELINING"))
       capabilities_.pipelining = true;
-    else if (same_word(keyword, "8BITMIME"))
+    else if (ascii::equal_ignoring_case(keyword, "8BITMIME"))
       capabilities_.eightbitmime = true;
-    else if (same_word(keyword, "SMTPUTF8"))
+    else if (ascii::equal_ignoring_case(keyword, "SMTPUTF8"))
       capabilities_.smtputf8 = true;
-    else if (same_word(keyword, "STARTTLS"))
+    else if (ascii::equal_ignoring_case(keyword, "STARTTLS"))
       capabilities_.starttls = true;
-    else if (same_word(keyword, "DSN"))
+    else if (ascii::equal_ignoring_case(keyword, "DSN"))
       capabilities_.dsn = true;
-    else if (same_word(keyword, "SIZE"))
+    else if (ascii::equal_ignoring_case(keyword, "SIZE"))
       read_size(take_word(rest));
-    else if (same_word(keyword, "AUTH"))
+    else if (ascii::equal_ignoring_case(keyword, "AUTH"))
       read_mechanisms(rest);
   }
 }
@@ -212,8 +205,8 @@ void client_session::read_size(std::string_view number) {
 void client_session::read_mechanisms(std::string_view list) {
   while (!list.empty()) {
     const std::string_view mechanism = take_word(list);
-    capabilities_.auth_plain |= same_word(mechanism, "PLAIN");
-    capabilities_.auth_login |= same_word(mechanism, "LOGIN");
+    capabilities_.auth_plain |= ascii::equal_ignoring_case(mechanism, "PLAIN");
+    capabilities_.auth_login |= ascii::equal_ignoring_case(mechanism, "LOGIN");
   }
 }
 

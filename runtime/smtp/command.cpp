@@ -6,6 +6,7 @@
 #include <charconv>
 #include <limits>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/smtp/path.hpp"
 
 namespace hedwig::smtp {
@@ -13,21 +14,12 @@ namespace hedwig::smtp {
 namespace {
 
 using parsed = std::expected<any_command, standard_reply>;
-using refused = std::unexpected<standard_reply>;
+using refused_command = std::unexpected<standard_reply>;
 
 constexpr std::size_t size_digits_max = 20; // RFC 1870 section 5
 
-char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_alnum(char c) noexcept { return is_digit(c) || (upper(c) >= 'A' && upper(c) <= 'Z'); }
-bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 32 || c == 127; }
-
-bool equal_ignoring_case(std::string_view text, std::string_view capitals) noexcept {
-  return std::ranges::equal(text, capitals, [](char a, char b) { return upper(a) == b; });
-}
-
 bool take_ignoring_case(std::string_view& rest, std::string_view capitals) noexcept {
-  if (rest.size() < capitals.size() || !equal_ignoring_case(rest.substr(0, capitals.size()), capitals))
+  if (rest.size() < capitals.size() || !ascii::equal_ignoring_case(rest.substr(0, capitals.size()), capitals))
     return false;
   rest.remove_prefix(capitals.size());
   return true;
@@ -47,8 +39,8 @@ std::optional<parameter> take_parameter(std::string_view& rest) noexcept {
   auto token = rest.substr(0, rest.find(' '));
   rest.remove_prefix(token.size());
   auto keyword = token.substr(0, token.find('='));
-  if (keyword.empty() || !is_alnum(keyword.front()) ||
-      !std::ranges::all_of(keyword, [](char c) { return is_alnum(c) || c == '-'; }))
+  if (keyword.empty() || !ascii::is_alnum(keyword.front()) ||
+      !std::ranges::all_of(keyword, [](char c) { return ascii::is_alnum(c) || c == '-'; }))
     return std::nullopt;
   if (keyword.size() == token.size())
     return parameter{keyword, std::nullopt};
@@ -79,7 +71,7 @@ std::optional<standard_reply> each_parameter(std::string_view rest, const gramma
 std::optional<standard_reply> take_size(const parameter& given, mail_parameters& out) {
   if (out.size)
     return replies::repeated_parameter;
-  if (!given.value || given.value->size() > size_digits_max || !std::ranges::all_of(*given.value, is_digit))
+  if (!given.value || given.value->size() > size_digits_max || !std::ranges::all_of(*given.value, ascii::is_digit))
     return replies::bad_parameter;
   std::uint64_t octets = 0;
   auto read = std::from_chars(given.value->data(), given.value->data() + given.value->size(), octets);
@@ -90,9 +82,9 @@ std::optional<standard_reply> take_size(const parameter& given, mail_parameters&
 std::optional<standard_reply> take_body_type(const parameter& given, mail_parameters& out) {
   if (!given.value)
     return replies::bad_parameter;
-  if (equal_ignoring_case(*given.value, "8BITMIME"))
+  if (ascii::equal_ignoring_case(*given.value, "8BITMIME"))
     out.body = body_type::eight_bit;
-  else if (!equal_ignoring_case(*given.value, "7BIT"))
+  else if (!ascii::equal_ignoring_case(*given.value, "7BIT"))
     return replies::unknown_parameter; // RFC 5321 section 4.1.1.11: a value that cannot be implemented
   return std::nullopt;
 }
@@ -108,16 +100,16 @@ public:
   mail_parameter_reader(const grammar& allowed, mail_parameters& out) : allowed_{allowed}, out_{out} {}
 
   std::optional<standard_reply> operator()(const parameter& given) {
-    if (allowed_.size && equal_ignoring_case(given.keyword, "SIZE"))
+    if (allowed_.size && ascii::equal_ignoring_case(given.keyword, "SIZE"))
       return take_size(given, out_);
-    if (allowed_.eight_bit_mime && equal_ignoring_case(given.keyword, "BODY"))
+    if (allowed_.eight_bit_mime && ascii::equal_ignoring_case(given.keyword, "BODY"))
       return std::exchange(body_seen_, true) ? replies::repeated_parameter : take_body_type(given, out_);
-    if (allowed_.smtputf8 && equal_ignoring_case(given.keyword, "SMTPUTF8")) {
+    if (allowed_.smtputf8 && ascii::equal_ignoring_case(given.keyword, "SMTPUTF8")) {
       if (std::exchange(out_.smtputf8, true))
         return replies::repeated_parameter;
       return given.value ? std::optional<standard_reply>{replies::bad_parameter} : std::nullopt;
     }
-    if (allowed_.auth && equal_ignoring_case(given.keyword, "AUTH"))
+    if (allowed_.auth && ascii::equal_ignoring_case(given.keyword, "AUTH"))
       return std::exchange(auth_seen_, true) ? replies::repeated_parameter : check_auth_parameter(given);
     return replies::unknown_parameter;
   }
@@ -131,34 +123,34 @@ private:
 
 parsed parse_mail(std::string_view arguments, const grammar& allowed) {
   if (!take_ignoring_case(arguments, "FROM:"))
-    return refused{replies::syntax_error};
+    return refused_command{replies::syntax_error};
   skip_spaces(arguments);
   auto path = take_reverse_path(arguments);
   if (!path)
-    return refused{sender_reply(path.error())};
+    return refused_command{sender_reply(path.error())};
   mail_command out{std::move(*path), {}};
   if (auto refusal = each_parameter(arguments, allowed, mail_parameter_reader{allowed, out.parameters}))
-    return refused{*refusal};
+    return refused_command{*refusal};
   return out;
 }
 
 parsed parse_rcpt(std::string_view arguments, const grammar& allowed) {
   if (!take_ignoring_case(arguments, "TO:"))
-    return refused{replies::syntax_error};
+    return refused_command{replies::syntax_error};
   skip_spaces(arguments);
   auto path = take_forward_path(arguments);
   if (!path)
-    return refused{recipient_reply(path.error())};
+    return refused_command{recipient_reply(path.error())};
   auto unknown = [](const parameter&) { return std::optional<standard_reply>{replies::unknown_parameter}; };
   if (auto refusal = each_parameter(arguments, allowed, unknown))
-    return refused{*refusal};
+    return refused_command{*refusal};
   return rcpt_command{std::move(*path), {}};
 }
 
 // Wider than the RFC, since names with underscores and the like are common and harmless: nothing is decided by them.
 bool is_helo_name(std::string_view name) noexcept {
   auto good = [](char c) {
-    return is_alnum(c) || static_cast<unsigned char>(c) >= 0x80 ||
+    return ascii::is_alnum(c) || static_cast<unsigned char>(c) >= 0x80 ||
            std::string_view{"-._:[]"}.find(c) != std::string_view::npos;
   };
   return !name.empty() && name.size() <= helo_octets_max && std::ranges::all_of(name, good) && mail::is_utf8(name);
@@ -166,7 +158,7 @@ bool is_helo_name(std::string_view name) noexcept {
 
 parsed parse_helo(std::string_view arguments, bool extended) {
   if (!is_helo_name(arguments))
-    return refused{replies::bad_helo};
+    return refused_command{replies::bad_helo};
   return helo_command{arguments, extended};
 }
 
@@ -175,14 +167,14 @@ parsed parse_auth(std::string_view arguments) {
   auto rest = arguments.substr(mechanism.size());
   skip_spaces(rest);
   if (mechanism.empty() || rest.find(' ') != std::string_view::npos)
-    return refused{replies::syntax_error};
+    return refused_command{replies::syntax_error};
   return auth_command{mechanism, rest.empty() ? std::nullopt : std::optional{rest}};
 }
 
 template <class Command>
 parsed without_arguments(std::string_view arguments, const grammar&) {
   if (!arguments.empty())
-    return refused{replies::no_arguments_allowed};
+    return refused_command{replies::no_arguments_allowed};
   return Command{};
 }
 
@@ -210,7 +202,7 @@ constexpr std::array verbs{
     verb_entry{"HELO", [](std::string_view text, const grammar&) { return parse_helo(text, false); }},
     verb_entry{"VRFY",
                [](std::string_view text, const grammar&) {
-                 return text.empty() ? parsed{refused{replies::syntax_error}} : parsed{vrfy_command{}};
+                 return text.empty() ? parsed{refused_command{replies::syntax_error}} : parsed{vrfy_command{}};
                }},
     verb_entry{"EXPN", any_arguments<expn_command>},
     verb_entry{"HELP", any_arguments<help_command>},
@@ -221,21 +213,22 @@ constexpr std::array<std::string_view, 10> http_verbs{"GET",     "POST",    "PUT
                                                       "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI"};
 
 bool is_http(std::string_view verb) noexcept {
-  return std::ranges::any_of(http_verbs, [&](std::string_view known) { return equal_ignoring_case(verb, known); }) ||
-         equal_ignoring_case(verb, "HOST:");
+  return std::ranges::any_of(http_verbs,
+                             [&](std::string_view known) { return ascii::equal_ignoring_case(verb, known); }) ||
+         ascii::equal_ignoring_case(verb, "HOST:");
 }
 
 const verb_entry* find_verb(std::string_view line) noexcept {
   auto verb = line.substr(0, line.find(' '));
-  auto found = std::ranges::find_if(verbs, [&](auto& entry) { return equal_ignoring_case(verb, entry.verb); });
+  auto found = std::ranges::find_if(verbs, [&](auto& entry) { return ascii::equal_ignoring_case(verb, entry.verb); });
   return found == verbs.end() ? nullptr : &*found;
 }
 
 } // namespace
 
 std::expected<any_command, standard_reply> parse_command(std::string_view line, const grammar& allowed) {
-  if (std::ranges::any_of(line, is_control))
-    return refused{replies::bad_bytes};
+  if (std::ranges::any_of(line, ascii::is_control))
+    return refused_command{replies::bad_bytes};
   while (line.ends_with(' '))
     line.remove_suffix(1);
   if (auto* entry = find_verb(line)) {
@@ -245,7 +238,7 @@ std::expected<any_command, standard_reply> parse_command(std::string_view line, 
   }
   if (is_http(line.substr(0, line.find(' '))))
     return http_command{};
-  return refused{replies::unknown_command};
+  return refused_command{replies::unknown_command};
 }
 
 std::string_view verb_of(std::string_view line) noexcept {
@@ -254,7 +247,7 @@ std::string_view verb_of(std::string_view line) noexcept {
 }
 
 std::optional<std::string> decode_xtext(std::string_view text) {
-  auto hex = [](char c) { return is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  auto hex = [](char c) { return ascii::is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '+') {

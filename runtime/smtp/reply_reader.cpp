@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/mail/dsn_text.hpp"
 
 namespace hedwig::smtp {
@@ -11,13 +12,11 @@ namespace {
 
 constexpr std::size_t code_digits = 3;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// One to three digits without a leading zero (RFC 3463 section 2); moves `text` past them.
 std::optional<std::uint16_t> take_number(std::string_view& text) {
   std::uint16_t value = 0;
   std::size_t count = 0;
-  while (count < text.size() && count < 4 && is_digit(text[count]))
+  while (count < text.size() && count < 4 && ascii::is_digit(text[count]))
     value = static_cast<std::uint16_t>(value * 10 + (text[count++] - '0'));
   if (count == 0 || count > 3 || (count > 1 && text.front() == '0'))
     return std::nullopt;
@@ -89,7 +88,7 @@ reply_reader::progress reply_reader::end_of_line() {
 
 /// RFC 5321 4.2: three digits, then '-' when more lines follow, else a space or nothing.
 bool reply_reader::take_line(std::string_view line) {
-  if (line.size() < code_digits || !std::all_of(line.begin(), line.begin() + code_digits, is_digit)) {
+  if (line.size() < code_digits || !std::all_of(line.begin(), line.begin() + code_digits, ascii::is_digit)) {
     fail("a line of the reply does not begin with a code");
     return false;
   }

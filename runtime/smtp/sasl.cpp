@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/mail/address.hpp"
 
 namespace hedwig::smtp {
@@ -71,11 +72,6 @@ private:
   std::string username_;
 };
 
-bool equal_ignoring_case(std::string_view text, std::string_view capitals) noexcept {
-  return std::ranges::equal(text, capitals,
-                            [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - ('a' - 'A') : a) == b; });
-}
-
 } // namespace
 
 void wipe(std::string& bytes) noexcept {
@@ -140,9 +136,9 @@ std::string encode_base64(std::string_view bytes) {
 }
 
 std::unique_ptr<sasl_exchange> make_sasl_exchange(std::string_view mechanism) {
-  if (equal_ignoring_case(mechanism, "PLAIN"))
+  if (ascii::equal_ignoring_case(mechanism, "PLAIN"))
     return std::make_unique<plain_exchange>();
-  if (equal_ignoring_case(mechanism, "LOGIN"))
+  if (ascii::equal_ignoring_case(mechanism, "LOGIN"))
     return std::make_unique<login_exchange>();
   return nullptr;
 }

@@ -214,7 +214,7 @@ private:
   void check_refused(store_client& store, const load_result& done, const std::string& where) {
     if ((disk_.calls(call_read) != 0 && disk_.hits() == 0) || done.refused == 0)
       return;
-    auto page = store.run(store.make_list(HEDWIG_STORAGE_LIST, 0x3E, 1000, {}, 0));
+    auto page = store.run(store.make_list(HEDWIG_STORAGE_LIST, every_state, 1000, {}, 0));
     for (auto& entry : page.entries)
       for (auto number : done.refused_puts)
         if (std::memcmp(entry.id.bytes, id_of(number).bytes, sizeof entry.id.bytes) == 0)

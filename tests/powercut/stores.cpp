@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint32_t every_state = 0x3E;
 constexpr std::uint64_t probe_number = 900'000'000;
 constexpr std::size_t texts_max = 20;
 

@@ -111,7 +111,7 @@ void check_all(store_client& store, const acknowledged& all) {
 
 /// What the store counts is what it lists, and every message it lists can be read.
 void check_lists(store_client& store) {
-  auto listed = store.list_all(0x3E, 1000);
+  auto listed = store.list_all(every_state, 1000);
   std::uint64_t counted = 0;
   for (auto& state : store.stats().states)
     counted += state.messages;

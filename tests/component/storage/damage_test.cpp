@@ -15,7 +15,6 @@ namespace hedwig::test {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint32_t every_state = 0x3E;
 
 std::string content_of(const fs::path& file) {
   std::ifstream in{file, std::ios::binary};

@@ -17,7 +17,6 @@ namespace hedwig::test {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint32_t every_state = 0x3E;
 
 /// A file system of 24 MiB in memory, or a reason why there is none.
 class small_disk {

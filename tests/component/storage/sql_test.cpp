@@ -21,9 +21,6 @@ namespace hedwig::test {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto queued = HEDWIG_STATE_MASK(HEDWIG_STATE_QUEUED);
-constexpr auto deferred = HEDWIG_STATE_MASK(HEDWIG_STATE_DEFERRED);
-constexpr std::uint32_t every_state = 0x3E;
 constexpr hedwig_time_ns second = 1'000'000'000;
 
 std::unique_ptr<postgresql_server> server;

@@ -26,6 +26,10 @@ struct hedwig_config {
 
 namespace hedwig::test {
 
+inline constexpr auto queued = HEDWIG_STATE_MASK(HEDWIG_STATE_QUEUED);
+inline constexpr auto deferred = HEDWIG_STATE_MASK(HEDWIG_STATE_DEFERRED);
+inline constexpr std::uint32_t every_state = HEDWIG_STATE_MASK(HEDWIG_STATE_COUNT) - HEDWIG_STATE_MASK(1);
+
 struct entry_copy {
   hedwig_msg_id id{};
   std::uint32_t state = 0;

@@ -18,10 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto queued = HEDWIG_STATE_MASK(HEDWIG_STATE_QUEUED);
-constexpr auto deferred = HEDWIG_STATE_MASK(HEDWIG_STATE_DEFERRED);
-constexpr std::uint32_t every_state = 0x3E;
-
 bool same(const hedwig_msg_id& a, const hedwig_msg_id& b) { return std::memcmp(a.bytes, b.bytes, 16) == 0; }
 
 class every_store : public testing::TestWithParam<const char*> {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "runtime/config/load.hpp"
+#include "tests/unit/config/file_contents.hpp"
 
 namespace {
 
@@ -17,13 +18,6 @@ using namespace hedwig;
 namespace fs = std::filesystem;
 
 const fs::path folder = "tests/unit/config/broken";
-
-std::string contents(const fs::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::ostringstream out;
-  out << file.rdbuf();
-  return out.str();
-}
 
 std::vector<std::string> files() {
   std::vector<std::string> out;
@@ -41,13 +35,14 @@ TEST(broken_configs, there_are_many) { EXPECT_GE(files().size(), 30u); }
 class broken_config : public testing::TestWithParam<std::string> {};
 
 TEST_P(broken_config, gives_exactly_its_errors) {
-  const auto read = config::load_text(contents(folder / GetParam()), GetParam(), {"machine.example.test", 2});
+  const auto read =
+      config::load_text(hedwig::test::file_contents(folder / GetParam()), GetParam(), {"machine.example.test", 2});
   ASSERT_FALSE(read) << "it loads";
   const auto text = config::to_text(read.error());
   const auto expected = folder / (fs::path{GetParam()}.stem().string() + ".expected");
   if (std::getenv("UPDATE_EXPECTED"))
     std::ofstream{expected, std::ios::binary} << text;
-  EXPECT_EQ(text, contents(expected));
+  EXPECT_EQ(text, hedwig::test::file_contents(expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(all, broken_config, testing::ValuesIn(files()), [](const auto& one) {

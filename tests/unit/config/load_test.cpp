@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "runtime/config/schema.hpp"
+#include "tests/unit/config/file_contents.hpp"
 
 namespace {
 
@@ -23,13 +24,6 @@ namespace fs = std::filesystem;
 const config::load_options fixed{"machine.example.test", 2};
 constexpr std::string_view least =
     "[server]\n[[server.listeners]]\naddr = \"127.0.0.1:2525\"\n[storage]\nbase_path = \"/s\"\n";
-
-std::string contents(const fs::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::ostringstream out;
-  out << file.rdbuf();
-  return out.str();
-}
 
 config::loaded good(std::string_view text, const std::string& path = "/etc/hedwig/hedwig.toml") {
   auto read = config::load_text(text, path, fixed);
@@ -132,7 +126,8 @@ directories = ["/usr/lib/hedwig/plugins"]
 }
 
 TEST(load, a_file_of_hedwig_0_10_with_every_key_loads_and_warns) {
-  const auto read = good(contents("tests/unit/config/hedwig-0.10.toml"), "/etc/hedwig/hedwig-0.10.toml");
+  const auto read =
+      good(hedwig::test::file_contents("tests/unit/config/hedwig-0.10.toml"), "/etc/hedwig/hedwig-0.10.toml");
   const auto& s = read.settings;
   EXPECT_EQ(s.log.format, config::log_format::json);
   EXPECT_EQ(s.server.data_timeout, 10min);
@@ -174,10 +169,10 @@ TEST(load, a_file_of_hedwig_0_10_with_every_key_loads_and_warns) {
 }
 
 TEST(load, the_installed_default_and_every_example_load) {
-  EXPECT_EQ(config::to_text(good(contents("config/hedwig.toml")).warnings), "");
+  EXPECT_EQ(config::to_text(good(hedwig::test::file_contents("config/hedwig.toml")).warnings), "");
   std::size_t examples = 0;
   for (const auto& entry : fs::directory_iterator{"config/examples"}) {
-    const auto read = good(contents(entry.path()), entry.path().string());
+    const auto read = good(hedwig::test::file_contents(entry.path()), entry.path().string());
     EXPECT_EQ(config::to_text(read.warnings), "") << entry.path();
     ++examples;
   }
@@ -186,7 +181,7 @@ TEST(load, the_installed_default_and_every_example_load) {
 
 // What the default file shows behind a # is what happens without it.
 TEST(load, the_commented_keys_of_the_installed_file_are_the_defaults_or_valid) {
-  std::istringstream lines{contents("config/hedwig.toml")};
+  std::istringstream lines{hedwig::test::file_contents("config/hedwig.toml")};
   std::string uncommented;
   for (std::string line; std::getline(lines, line);) {
     const bool key = line.starts_with("# [") || (line.starts_with("# ") && line.find(" = ") != line.npos);
@@ -320,10 +315,10 @@ TEST(load, deep_nesting_is_an_error_and_not_a_crash) {
 }
 
 TEST(load, no_cut_of_a_good_file_crashes) {
-  const auto text = contents("tests/unit/config/hedwig-0.10.toml");
+  const auto text = hedwig::test::file_contents("tests/unit/config/hedwig-0.10.toml");
   for (std::size_t size = 0; size < text.size(); size += 7)
     (void)config::load_text(std::string_view{text}.substr(0, size), "h.toml", fixed);
-  const auto json = contents("tests/unit/config/broken/json_wrong.json");
+  const auto json = hedwig::test::file_contents("tests/unit/config/broken/json_wrong.json");
   for (std::size_t size = 0; size < json.size(); ++size)
     EXPECT_FALSE(config::load_text(std::string_view{json}.substr(0, size), "h.json", fixed));
 }
@@ -360,7 +355,7 @@ TEST(schema, every_entry_is_complete) {
 TEST(schema, configuration_md_is_printed_from_it) {
   if (std::getenv("UPDATE_DOCS"))
     std::ofstream{"docs/configuration.md", std::ios::binary} << config::reference_markdown();
-  EXPECT_EQ(contents("docs/configuration.md"), config::reference_markdown())
+  EXPECT_EQ(hedwig::test::file_contents("docs/configuration.md"), config::reference_markdown())
       << "print it again: UPDATE_DOCS=1 in the environment of this test";
 }
 

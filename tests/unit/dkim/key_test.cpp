@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/dkim/key.hpp"
+#include "tests/unit/dkim/rfc8463_key.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,11 +15,6 @@ namespace hedwig::dkim {
 namespace {
 
 using testing::HasSubstr;
-
-// The key of RFC 8463, appendix A.2, in PKCS#8.
-constexpr std::string_view rfc8463_pem = "-----BEGIN PRIVATE KEY-----\n"
-                                         "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
-                                         "-----END PRIVATE KEY-----\n";
 
 std::string message_of(result<signing_key> key) { return key ? "it loads" : key.error().message; }
 

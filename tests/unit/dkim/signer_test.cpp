@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/dkim/canonical.hpp"
 #include "runtime/dkim/signer.hpp"
+#include "tests/unit/dkim/rfc8463_key.hpp"
 
 #include <botan/base64.h>
 #include <botan/hash.h>
@@ -16,9 +17,6 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr std::string_view rfc8463_pem = "-----BEGIN PRIVATE KEY-----\n"
-                                         "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
-                                         "-----END PRIVATE KEY-----\n";
 const wall_time now{std::chrono::seconds{1'528'637'909}};
 
 // RFC 8463, appendix A.3.
