@@ -72,6 +72,8 @@ asan: packages-test
 
 bench: packages-test
 	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)
+	@scripts/build release smtp_load
+	@scripts/build release raw_limits
 	@/usr/bin/python3 -B bench/run.py --build build/release $(BENCH_ARGS)
 
 KILLS ?= 20

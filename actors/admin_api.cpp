@@ -5,6 +5,7 @@
 #include "runtime/dns/resolver.hpp"
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/telemetry/log.hpp"
+#include "runtime/telemetry/quantile.hpp"
 
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Object.h>
@@ -254,6 +255,13 @@ double mean(const telemetry::histogram& of) {
   return of.count() == 0 ? 0.0 : of.sum() / static_cast<double>(of.count());
 }
 
+Poco::JSON::Object quantiles_of(const telemetry::histogram& of) {
+  Poco::JSON::Object object;
+  object.set("p50", telemetry::quantile(of, 0.5));
+  object.set("p99", telemetry::quantile(of, 0.99));
+  return object;
+}
+
 std::string rfc3339(wall_time when) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(when));
 }
@@ -298,8 +306,11 @@ Poco::JSON::Object admin_api::store() const {
   object.set("in_flight", client.in_flight());
   object.set("waiting", client.waiting());
   object.set("commits", context_.counts.group_size.count());
+  object.set("committed_bytes", context_.counts.stored_bytes.value());
   object.set("mean_group_size", mean(context_.counts.group_size));
+  object.set("commit_seconds", quantiles_of(context_.counts.append_time));
   object.set("mean_accept_seconds", mean(context_.counts.accept_time));
+  object.set("accept_seconds", quantiles_of(context_.counts.accept_time));
   object.set("errors", context_.counts.store_errors.value());
   return object;
 }

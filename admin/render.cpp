@@ -145,8 +145,13 @@ std::string render_status(const Object& answer) {
   lines.add("store",
             fmt::format("{}: {}; {} in flight, {} waiting, {} errors", text(store, "name"), text(store, "health"),
                         number(store, "in_flight"), number(store, "waiting"), number(store, "errors")));
-  lines.add("", fmt::format("{:.1f} writes a commit; {} from final dot to 250, in the mean",
-                            real(store, "mean_group_size"), seconds_text(real(store, "mean_accept_seconds"))));
+  auto commit = inner(store, "commit_seconds");
+  auto accept = inner(store, "accept_seconds");
+  lines.add("", fmt::format("{} in {}, {:.1f} writes each", bytes_text(number(store, "committed_bytes")),
+                            plural(number(store, "commits"), "commit", "commits"), real(store, "mean_group_size")));
+  lines.add("", fmt::format("a commit takes {}, one of a hundred over {}; from final dot to 250 {}, and over {}",
+                            seconds_text(real(commit, "p50")), seconds_text(real(commit, "p99")),
+                            seconds_text(real(accept, "p50")), seconds_text(real(accept, "p99"))));
   return std::move(lines).text();
 }
 

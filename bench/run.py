@@ -3,15 +3,19 @@
 """Measures the relay, and Postfix beside it in the same run where it is installed (as root).
 
 Two scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
-    accept   mail is taken and nothing delivered (outbound.paused; Postfix: smtpd puts it in its hold queue)
-    relay    mail is taken and delivered to Postfix's smtp-sink; the clock stops when the last message is there
+    accept   mail is taken and nothing delivered (outbound.paused; Postfix: smtpd puts it in its hold queue). The load is
+             smtp_load; latency is from the final dot to the 250 as the client sees it. Beside the relay stands what the
+             machine allows: raw_limits with groups of as many messages as the relay put into a commit
+    relay    mail is taken and delivered to Postfix's smtp-sink; the clock stops when the last message is there. The load
+             is Postfix's smtp-source
 
-The load is Postfix's smtp-source, whose connections stay open (-d). CPU is user and system time: of the relay's process
+Connections stay open. CPU is user and system time: of the relay's process
 from /proc/PID/stat; of Postfix of master and all its living children, plus what children that ended left in their
 parents' account (cutime, cstime). Generator and sink run on the same machine and take their share of it: compare numbers
 of one run with each other, not with those of another machine.
 """
 import argparse
+import json
 import os
 import pathlib
 import platform
@@ -29,7 +33,8 @@ parser.add_argument("--connections", default="1,10,100")
 parser.add_argument("--sizes", default="1,10,100", help="message sizes in KiB")
 parser.add_argument("--stores", default="rocksdb")
 parser.add_argument("--scale", type=float, default=1.0, help="times the usual number of messages")
-parser.add_argument("--target", action="store_true", help="only the target: relaying 10 KiB over 20 connections")
+parser.add_argument("--target", action="store_true", help="only the targets: relaying 10 KiB over 20 connections, "
+                    "accepting 10 KiB over 100 with each store")
 parser.add_argument("--repeat", type=int, default=1, help="runs of each cell; the median by rate is shown")
 parser.add_argument("--no-postfix", action="store_true")
 parser.add_argument("--folder", default="/var/tmp", help="where the spools are; on the disk to be measured")
@@ -74,12 +79,19 @@ class Ours:
         self.relay = Hedwig(folder / "hedwig", store=store, next_hop=sink.next_hop if sink else "127.0.0.1:1", config={
             "outbound": {"paused": scenario == "accept"}, "log": {"level": "warn"}, "server": {"outbound_local": True},
             "queue": {"disk_reserve_bytes": 16 << 20}})
+        self.relay.config["server"]["max_connections"] = 5000
         self.relay.folder.mkdir(parents=True)
         self.relay.start()
         self.address, self.port = self.relay.address, self.relay.port
 
     def cpu(self):
         return tree_cpu(self.relay.process.pid)
+
+    def store(self):
+        """(commits, writes in them, bytes given to the disk) since the start."""
+        store = self.relay.admin("status")["store"]
+        written = re.search(r"^write_bytes: (\d+)", pathlib.Path(f"/proc/{self.relay.process.pid}/io").read_text(), re.M)
+        return store["commits"], store["commits"] * store["mean_group_size"], int(written.group(1))
 
     def close(self):
         self.relay.stop(timeout=60)
@@ -101,29 +113,56 @@ class Theirs:
         self.server.close()
 
 
-def how_many(connections, size):
+def how_many(scenario, connections, size):
+    if scenario == "accept":
+        count = min(30000, 400 if connections == 1 else 20000, (1 << 19) // size)
+        return max(connections * 2, int(count * options.scale))
     count = {1: 400}.get(connections, 4000 if connections >= 10 else 1500)
     return max(100, int(count * {100: 0.4}.get(size, 1) * options.scale))
 
 
+def program(name, *arguments):
+    """The JSON that a program of this folder prints."""
+    command = [pathlib.Path(os.environ["HEDWIG_BUILD_DIR"]) / "bin" / name, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def accept(relay, connections, size):
+    messages = how_many("accept", connections, size)
+    program("smtp_load", relay.address, relay.port, connections, connections * 2, 1024)  # caches, processes, pages
+    of_store = getattr(relay, "store", lambda: None)
+    cpu, before = relay.cpu(), of_store()
+    seen = program("smtp_load", relay.address, relay.port, connections, messages, size << 10)
+    seen["cpu"] = (relay.cpu() - cpu) / messages * 1e6
+    if before:
+        commits, writes, written = (after - first for after, first in zip(of_store(), before))
+        seen["group"], seen["written"] = writes / max(1, commits), written / (messages * (size << 10))
+    return seen
+
+
 def measure(system, scenario, connections, size, store="-"):
-    """(messages a second, microseconds of CPU a message) of one cell."""
+    """What one cell of a table says: messages_per_second, cpu (microseconds a message), and what accept() adds."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="hwb-", dir=options.folder))
     sink = relay = None
     try:
         sink = SmtpSink(folder) if scenario == "relay" else None
         relay = system(scenario, folder, store, sink)
+        if scenario == "accept":
+            return accept(relay, connections, size)
         load(relay.address, relay.port, min(50, connections * 2), connections, 1024, extra=["-d"])  # caches, processes, pages
         warm = min(50, connections * 2)
         if sink:
             wait_for(lambda: sink.count() >= warm, 30, "the warm-up messages")
-        messages = how_many(connections, size)
+        messages = how_many(scenario, connections, size)
         cpu, started = relay.cpu(), time.monotonic()
         load(relay.address, relay.port, messages, connections, size << 10, extra=["-d"], timeout=600)
         if sink:
             wait_for(lambda: sink.count() >= warm + messages, 600, lambda: f"{sink.count()} of {warm + messages} at the sink", 0.005)
         seconds = time.monotonic() - started
-        return messages / seconds, (relay.cpu() - cpu) / messages * 1e6
+        return {"messages_per_second": messages / seconds, "cpu": (relay.cpu() - cpu) / messages * 1e6}
     finally:
         for thing in (relay, sink):
             if thing:
@@ -132,7 +171,7 @@ def measure(system, scenario, connections, size, store="-"):
 
 
 def median(system, *cell):
-    runs = sorted(measure(system, *cell) for _ in range(options.repeat))
+    runs = sorted((measure(system, *cell) for _ in range(options.repeat)), key=lambda run: run["messages_per_second"])
     return runs[len(runs) // 2]
 
 
@@ -150,19 +189,42 @@ def version_of_postfix():
     return subprocess.run(["/usr/sbin/postconf", "-h", "mail_version"], capture_output=True, text=True).stdout.strip() or "?"
 
 
+POSTFIX_CONNECTIONS_MAX = 100  # a process each: beyond that the machine measures its scheduler
+
+
+def columns_of(scenario, postfix):
+    names = ["connections", "KiB", "store", "messages/s", "CPU µs/message"]
+    if scenario == "accept":
+        names += ["p50 ms", "p99 ms", "p999 ms", "group", "written/accepted", "append+fdatasync/s", "RocksDB alone/s"]
+    return names + (["Postfix messages/s", "Postfix CPU µs/message", "rate", "CPU"] if postfix else [])
+
+
+def row_of(scenario, connections, size, store, ours, beside):
+    rate = ours["messages_per_second"]
+    cells = [connections, size, store, f"{rate:.0f}", f"{ours['cpu']:.0f}"]
+    if scenario == "accept":
+        raw = program("raw_limits", options.folder, size << 10, max(1, round(ours["group"])), 2)
+        cells += [f"{ours[name] / 1000:.1f}" for name in ("p50_us", "p99_us", "p999_us")]
+        cells += [f"{ours['group']:.1f}", f"{ours['written']:.1f}", f"{raw['append_per_second']:.0f}",
+                  f"{raw['rocksdb_per_second']:.0f}"]
+    if beside:
+        cells += [f"{beside['messages_per_second']:.0f}", f"{beside['cpu']:.0f}",
+                  f"{rate / beside['messages_per_second']:.1f}×", f"1/{beside['cpu'] / max(ours['cpu'], 1e-9):.1f}"]
+    return cells
+
+
 def table(scenario, cells, postfix):
-    rows = ["| connections | KiB | store | messages/s | CPU µs/message |" + (" Postfix messages/s | Postfix CPU µs/message | rate | CPU |" if postfix else ""),
-            "|---:|---:|---|---:|---:|" + ("---:|---:|---:|---:|" if postfix else "")]
+    columns = columns_of(scenario, postfix)
+    rows = ["| " + " | ".join(columns) + " |",
+            "|" + "|".join("---" if name == "store" else "---:" for name in columns) + "|"]
     print("\n".join(rows), flush=True)
     for connections, size in cells:
-        beside = median(Theirs, scenario, connections, size) if postfix else None
+        beside = median(Theirs, scenario, connections, size) if postfix and connections <= POSTFIX_CONNECTIONS_MAX else None
         for store in options.stores.split(","):
-            rate, cpu = median(Ours, scenario, connections, size, store)
-            row = f"| {connections} | {size} | {store} | {rate:.0f} | {cpu:.0f} |"
-            if beside:
-                row += f" {beside[0]:.0f} | {beside[1]:.0f} | {rate / beside[0]:.1f}× | 1/{beside[1] / max(cpu, 1e-9):.1f} |"
-            print(row, flush=True)
-            rows.append(row)
+            ours = median(Ours, scenario, connections, size, store)
+            row = row_of(scenario, connections, size, store, ours, beside)
+            rows.append("| " + " | ".join(map(str, row + ["-"] * (len(columns) - len(row)))) + " |")
+            print(rows[-1], flush=True)
     return rows
 
 
@@ -174,7 +236,7 @@ def main():
     titles = {"accept": "Accepting, nothing delivered", "relay": "Relaying to smtp-sink"}
     plan = []
     if options.target:
-        plan.append(("relay", [(20, 10)]))
+        plan += [("relay", [(20, 10)]), ("accept", [(100, 10)])]
     else:
         cells = [(int(c), int(s)) for c in options.connections.split(",") for s in options.sizes.split(",")]
         for scenario in options.scenarios.split(","):

@@ -263,6 +263,10 @@ class Looking(Console):
         after = relay.admin("status")
         self.assertEqual((after["received"], after["store"]["commits"] > 0), (1, True))
         self.assertGreater(after["store"]["mean_accept_seconds"], 0)
+        for times in (after["store"]["commit_seconds"], after["store"]["accept_seconds"]):
+            self.assertGreater(times["p50"], 0)
+            self.assertGreaterEqual(times["p99"], times["p50"])
+        self.assertGreater(after["store"]["committed_bytes"], 0)
         text = relay.admin("status", as_json=False)
         self.assertRegex(text, r"(?m)^state +ready$")
         self.assertRegex(text, r"(?m)^since start +1 message received; recipients: 1 delivered")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/telemetry/metrics.hpp"
+#include "runtime/telemetry/quantile.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -98,6 +99,23 @@ TEST(metrics, show_what_was_counted_under_escaped_labels) {
   EXPECT_THAT(text, HasSubstr("hedwig_send_attempts_total{domain=\"example.com\",status=\"success\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("hedwig_send_attempts_total{domain=\"bad\\\"??\",status=\"success\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("hedwig_queue_depth 5\n"));
+}
+
+TEST(metrics, quantiles_lie_where_the_buckets_say) {
+  constexpr double bounds[] = {1.0, 2.0, 4.0};
+  telemetry::histogram times{bounds};
+  EXPECT_EQ(telemetry::quantile(times, 0.5), 0.0) << "nothing was observed";
+  for (int i = 0; i < 50; ++i)
+    times.observe(0.5);
+  for (int i = 0; i < 50; ++i)
+    times.observe(3.0);
+  EXPECT_DOUBLE_EQ(telemetry::quantile(times, 0.25), 0.5);
+  EXPECT_DOUBLE_EQ(telemetry::quantile(times, 0.5), 1.0);
+  EXPECT_DOUBLE_EQ(telemetry::quantile(times, 0.75), 3.0);
+  EXPECT_DOUBLE_EQ(telemetry::quantile(times, 1.0), 4.0);
+  for (int i = 0; i < 900; ++i)
+    times.observe(1000.0);
+  EXPECT_DOUBLE_EQ(telemetry::quantile(times, 0.99), 4.0) << "above all bounds: the highest";
 }
 
 TEST(metrics, histograms_count_cumulatively_with_the_bound_inside) {
