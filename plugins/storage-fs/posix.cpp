@@ -6,7 +6,23 @@
 #include <climits>
 #include <cstring>
 
+#include <sys/stat.h>
+
 namespace hedwig::storage_fs {
+
+namespace {
+
+constexpr std::size_t worth_asking = 64 * 1024;
+
+std::size_t left_in(int fd, std::uint64_t offset, const std::string& file) {
+  struct stat found {};
+  if (::fstat(fd, &found) != 0)
+    throw_errno("reading", file);
+  const auto size = static_cast<std::uint64_t>(found.st_size);
+  return static_cast<std::size_t>(size - std::min(size, offset));
+}
+
+} // namespace
 
 hedwig_status status_of_errno(int number) noexcept {
   return number == ENOSPC || number == EDQUOT ? HEDWIG_E_NO_SPACE : HEDWIG_E_IO;
@@ -56,7 +72,9 @@ std::size_t read_at(int fd, void* out, std::size_t size, std::uint64_t offset, c
 }
 
 std::string read_text(int fd, std::size_t size, std::uint64_t offset, const std::string& file) {
-  std::string text(size, '\0');
+  // A limit of 256 MiB must not cost 256 MiB where the file is short.
+  std::string text(size > worth_asking ? std::min(size, left_in(fd, offset, file)) : size, '\0');
+  size = text.size();
   text.resize(read_at(fd, text.data(), size, offset, file));
   return text;
 }

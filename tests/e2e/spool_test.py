@@ -3,6 +3,7 @@
 spools of Hedwig 0.10."""
 import contextlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -34,6 +35,16 @@ class SpoolCase(Case):
                               timeout=300 * PATIENCE, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, status, f"{arguments}\n{done.stdout}{done.stderr}")
         return done
+
+    def peak_of(self, *arguments, status=0):
+        """KiB that the program had in memory at most."""
+        text = self.path("output")
+        with open(os.devnull) as nothing, text.open("w") as output:
+            process = subprocess.Popen([program("hedwig"), *map(str, arguments)], stdin=nothing, stdout=output, stderr=output)
+            _, ended, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(ended)
+        self.assertEqual(process.returncode, status, text.read_text())
+        return used.ru_maxrss
 
     def spool(self, relay, *arguments, status=0, text=True):
         return self.run_hedwig("spool", *arguments, "-c", relay.config_path, status=status, text=text)
@@ -488,7 +499,8 @@ class Hedwig010(SpoolCase):
         broken = self.old_spool(relay)
         before = self.snapshot(relay.spool)
         target = self.path("target")
-        self.spool(relay, "migrate", "--from", "fs", "--to", "rocksdb", "--to-path", target, status=1)
+        self.assertLess(self.peak_of("spool", "migrate", "--from", "fs", "--to", "rocksdb", "--to-path", target, "-c",
+                                     relay.config_path, status=1), 200 << 10, "KiB, whatever a message may be long")
         self.assertEqual(self.snapshot(relay.spool), before)
         relay.write_config({"routes": [{"domains": ["*"], "to": [sink.next_hop]}], "storage": {"base_path": str(target)}})
         relay.start()
