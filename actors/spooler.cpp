@@ -728,9 +728,10 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
                    {{"id", id.text()}, {"error", answer.error().text()}});
     of->next.reset();
   } else {
-    telemetry::log(level::error, component::spooler,
-                   {"message.not-updated", "the store did not take an outcome; it is tried again until it does"},
-                   {{"id", id.text()}, {"error", answer.error().text()}});
+    if (auto count = not_updated_.happened(relay().time.steady()))
+      telemetry::log(level::error, component::spooler,
+                     {"message.not-updated", "the store did not take an outcome; it is tried again until it does"},
+                     {{"id", id.text()}, {"error", answer.error().text()}, {"count", count}});
     if (answer.error().status == HEDWIG_E_TIMEOUT) {
       of->timed_out = true;
       of->hint = {}; // where it is kept may change yet

@@ -4,6 +4,7 @@
 #include "actors/messages.hpp"
 #include "actors/observed_actor.hpp"
 #include "runtime/plugin/storage_client.hpp"
+#include "runtime/telemetry/log_throttle.hpp"
 
 #include <deque>
 #include <functional>
@@ -156,6 +157,7 @@ private:
   };
   std::unordered_map<message_id, console_work> console_works_;
   attempt_counters attempts_;
+  telemetry::log_throttle not_updated_{std::chrono::seconds{10}};
   bool sweeping_ = false;    ///< a round of the retention is under way
   bool stock_asked_ = false; ///< the store has not said yet what it holds
   bool stock_known_ = false; ///< it has said it once

@@ -8,6 +8,7 @@
 #include <Poco/Util/OptionSet.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <sstream>
 
@@ -113,6 +114,14 @@ std::string usage() {
 
 std::string default_config_path() {
   return std::filesystem::exists("config.toml") ? "config.toml" : HEDWIG_SYSCONFDIR "/hedwig/hedwig.toml";
+}
+
+std::string advice_on_config(const std::string& path) {
+  std::ifstream file{path};
+  file.peek(); // a folder can be opened
+  return file.is_open() && !file.bad() ? std::string{}
+                                       : "Give the path of a configuration with -c; hedwig help says where it is "
+                                         "looked for without.\n";
 }
 
 } // namespace hedwig::app

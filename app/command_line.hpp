@@ -37,5 +37,7 @@ struct command_line {
 
 /// The file to read when none was named: config.toml where we stand, as Hedwig 0.10 has it, else the installed one.
 [[nodiscard]] std::string default_config_path();
+/// What to write where a configuration cannot be opened or read, with a line feed; empty where it can.
+[[nodiscard]] std::string advice_on_config(const std::string& path);
 
 } // namespace hedwig::app

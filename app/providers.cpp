@@ -24,7 +24,7 @@ constexpr auto stop_timeout = std::chrono::seconds{30};
 constexpr auto store_call_timeout = std::chrono::minutes{10};
 
 /// Adds a key that the host knows, unless the operator wrote it himself.
-void put(config::node& table, const char* key, config::node value) {
+void add_where_absent(config::node& table, const char* key, config::node value) {
   if (table.find(key) == nullptr)
     table.members.push_back({key, 0, 0, std::move(value)});
 }
@@ -118,10 +118,29 @@ private:
       table.line = named.line;
       table.column = named.column;
     }
-    put(table, "path", config::node::of(storage.base_path));
-    put(table, "disk_reserve", config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
+    add_where_absent(table, "path", config::node::of(storage.base_path));
+    add_where_absent(table, "disk_reserve",
+                     config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
     add(plan_.storage, HEDWIG_STORAGE, storage.storage_type, "storage." + storage.storage_type, table,
         {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout});
+    if (storage.storage_type == "rocksdb" && !plan_.storage.empty() && plan_.storage.back().config)
+      warn_of_small_reserve(*plan_.storage.back().config);
+  }
+
+  /// A full disk is met by mail only while what RocksDB writes out by itself still finds room.
+  void warn_of_small_reserve(const hedwig_config& store) {
+    auto of = [&](std::string_view key) {
+      auto at = store.values.find(key);
+      auto* number = at == store.values.end() ? nullptr : std::get_if<std::int64_t>(&at->second);
+      return number == nullptr ? 0 : *number;
+    };
+    auto wanted = 4 * of("memtable_size");
+    if (of("disk_reserve") < wanted)
+      plan_.warnings.push_back(config::diagnostic_at(
+          loaded_, "queue.disk_reserve_bytes",
+          fmt::format("queue.disk_reserve_bytes = {} is less than four times storage.rocksdb.memtable_size: on a full "
+                      "disk deliveries could stop too; write {} or more, or a smaller memtable_size",
+                      of("disk_reserve"), wanted)));
   }
 
   void add(std::vector<planned_provider>& to, const char* interface_id, const std::string& name,

@@ -14,17 +14,24 @@ void tidy(std::vector<config::diagnostic>& list) {
   list.erase(std::ranges::unique(list).begin(), list.end());
 }
 
-/// Loads the keys, certificates and providers that `made.loaded` names.
+/// Loads the keys, certificates and providers that `made.loaded` names. In a line with an error nothing more is
+/// complained about: what is said there would be about a default.
 void load_named(prepared& made, providers& from) {
   auto& loaded = *made.loaded;
+  auto known = made.errors;
+  auto complain = [&](config::diagnostic what) {
+    auto same_line = [&](auto& one) { return one.line == what.line && what.line != 0; };
+    if (std::ranges::none_of(known, same_line))
+      made.errors.push_back(std::move(what));
+  };
   policy_report report;
   made.policy = make_policy(loaded.settings, clock::system().wall(), report);
   for (auto& one : report.errors)
-    made.errors.push_back(config::diagnostic_at(loaded, one.key, one.text));
+    complain(config::diagnostic_at(loaded, one.key, one.text));
   for (auto& one : report.warnings)
     made.warnings.push_back(config::diagnostic_at(loaded, one.key, one.text));
   made.plan = from.plan(loaded);
-  std::ranges::copy(made.plan.errors, std::back_inserter(made.errors));
+  std::ranges::for_each(made.plan.errors, complain);
   std::ranges::copy(made.plan.warnings, std::back_inserter(made.warnings));
   tidy(made.errors);
   tidy(made.warnings);
@@ -41,13 +48,22 @@ prepared checked(std::expected<config::loaded, std::vector<config::diagnostic>> 
   return made;
 }
 
+prepared looked_at(config::looked_at from) {
+  prepared made;
+  made.errors = std::move(from.errors);
+  if (from.file)
+    made.warnings = from.file->warnings;
+  made.loaded = std::move(from.file);
+  return made;
+}
+
 } // namespace
 
 std::string prepared::text() const { return config::to_text(warnings, "warning") + config::to_text(errors, "error"); }
 
 prepared prepare(const std::string& config_path) {
-  auto made = checked(config::load(config_path));
-  if (!made.ok())
+  auto made = looked_at(config::look(config_path));
+  if (!made.loaded)
     return made;
   made.providers = std::make_unique<providers>(made.loaded->settings);
   load_named(made, *made.providers);
@@ -57,8 +73,8 @@ prepared prepare(const std::string& config_path) {
 prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force, providers& running) {
   prepared_reload made;
   // The machine may have another name by now; the relay keeps the one it started with.
-  made.next = checked(config::load(config_path, in_force.options));
-  if (!made.next.ok())
+  made.next = looked_at(config::look(config_path, in_force.options));
+  if (!made.next.loaded)
     return made;
   load_named(made.next, running);
   if (!made.next.ok())

@@ -4,6 +4,7 @@
 #include "app/command_line.hpp"
 #include "app/engine.hpp"
 #include "app/service_manager.hpp"
+#include "app/spool_kinds.hpp"
 #include "app/spool_migrate.hpp"
 #include "runtime/telemetry/log.hpp"
 
@@ -175,6 +176,14 @@ bool is_being_filled(const std::string& spool) {
   return true;
 }
 
+/// Mail that this relay would not look at, let alone deliver.
+bool has_stranded_mail(const config::loaded& file) {
+  auto told = stranded_spools(file);
+  for (auto& one : told)
+    std::cerr << "hedwig: " << one << '\n';
+  return !told.empty();
+}
+
 } // namespace
 
 int serve(const std::string& config_path) {
@@ -185,9 +194,11 @@ int serve(const std::string& config_path) {
   std::signal(SIGPIPE, SIG_IGN);
   auto from = prepare(config_path);
   std::cerr << from.text();
-  if (!from.ok())
+  if (!from.ok()) {
+    std::cerr << advice_on_config(config_path);
     return exit_usage;
-  if (is_being_filled(from.policy->settings.storage.base_path))
+  }
+  if (has_stranded_mail(*from.loaded) || is_being_filled(from.policy->settings.storage.base_path))
     return exit_failed;
   if (!open_log(from.policy->settings.log))
     return exit_usage;

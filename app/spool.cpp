@@ -5,6 +5,7 @@
 #include "app/command_line.hpp"
 #include "app/spool_export.hpp"
 #include "app/spool_import.hpp"
+#include "app/spool_kinds.hpp"
 #include "app/spool_list.hpp"
 #include "app/spool_migrate.hpp"
 #include "app/spool_show.hpp"
@@ -42,22 +43,11 @@ std::string config_around(const std::string& path) {
   return std::move(text).str();
 }
 
-/// The store that wrote what is in a folder; empty when nothing tells.
-std::string store_of(const std::filesystem::path& folder) {
-  std::error_code none;
-  if (std::filesystem::exists(folder / "CURRENT", none))
-    return "rocksdb";
-  for (auto* name : {"format", "queued", "deferred"})
-    if (std::filesystem::exists(folder / name, none))
-      return "fs";
-  return {};
-}
-
 std::expected<spool_setting, std::string> find_spool(const spool_options& wanted, const std::string& config_path) {
   auto alone = !wanted.spool.empty() && !wanted.config_named;
   auto loaded = alone ? config::load_text(config_around(wanted.spool), "command-line.json") : config::load(config_path);
   if (!loaded)
-    return std::unexpected{config::to_text(loaded.error())};
+    return std::unexpected{config::to_text(loaded.error()) + advice_on_config(config_path)};
   spool_setting made{std::move(*loaded), {}};
   auto& storage = made.file.settings.storage;
   made.place.path = wanted.spool.empty() ? storage.base_path : wanted.spool;
@@ -65,7 +55,11 @@ std::expected<spool_setting, std::string> find_spool(const spool_options& wanted
   if (!wanted.store.empty()) {
     made.place.type = wanted.store;
   } else if (!wanted.spool.empty()) {
-    made.place.type = store_of(wanted.spool);
+    auto found = stores_in(wanted.spool);
+    if (found.size() > 1)
+      return std::unexpected{wanted.spool + ": spools of " + found[0] + " and " + found[1] +
+                             " are there; name one with --store"};
+    made.place.type = found.empty() ? "" : found.front();
     std::error_code none;
     auto old_log = std::filesystem::exists(std::filesystem::path{wanted.spool} / "format-version", none);
     if (made.place.type.empty())

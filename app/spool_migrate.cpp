@@ -7,6 +7,7 @@
 #include "app/command_line.hpp"
 #include "app/spool_files.hpp"
 #include "app/spool_filler.hpp"
+#include "app/spool_kinds.hpp"
 #include "app/spool_walk.hpp"
 
 #include <Poco/Exception.h>
@@ -260,23 +261,6 @@ bool is_empty(const plugin::storage_statistics& found) {
   return std::ranges::all_of(found.states, [](auto& state) { return state.messages == 0; });
 }
 
-/// As Hedwig 0.10 does after its own migration: what was read stands aside under another name.
-result<void> retire(const spool_place& source) {
-  fs::path base{source.path};
-  for (auto* name : {"queued", "deferred", "held", "bounced", "quarantined", "meta", "free", "damaged", "format"}) {
-    std::error_code failed;
-    if (!fs::exists(base / name, failed))
-      continue;
-    auto to = base / (std::string{".migrated-"} + name);
-    for (int n = 2; fs::exists(to, failed); ++n)
-      to = base / fmt::format(".migrated-{}-{}", name, n);
-    fs::rename(base / name, to, failed);
-    if (failed)
-      return std::unexpected{system_error(failed.value(), "rename " + (base / name).string())};
-  }
-  return sync_folder(base);
-}
-
 int migrate(const spool_place& source, const spool_place& target) {
   int status = exit_ok;
   auto from = open_spool(source, spool_access::read, status);
@@ -325,17 +309,20 @@ int spool_migrate(const spool_setting& where, const spool_options& wanted) {
     target.path = wanted.to_path;
   if (source.type == target.type && canonical(source.path) == canonical(target.path))
     return spool_refused("source and target are the same: name another folder with --to-path");
-  if (wanted.retire && source.type != "fs")
-    return spool_refused("--retire renames the folders of an fs spool");
+  auto stays = canonical(source.path) == canonical(target.path);
   auto status = migrate(source, target);
-  if (status == exit_usage || !wanted.retire)
-    return status;
   std::error_code failed;
-  if (fs::exists(fs::path{target.path} / migration_mark_name, failed))
+  if (status == exit_usage || fs::exists(fs::path{target.path} / migration_mark_name, failed))
     return status; // not finished
-  if (auto retired = retire(source); !retired)
+  if (!wanted.retire) {
+    if (stays)
+      std::cout << "both spools are in " << target.path
+                << " now, and a relay does not start on two: move the files of the old one away (--retire does)\n";
+    return status;
+  }
+  if (auto retired = retire_spool(source.path, source.type); !retired)
     return spool_failed(retired.error());
-  std::cout << "the folders of the source are now .migrated-*; remove them when you like\n";
+  std::cout << "the files of the source are now .migrated-*; remove them when you like\n";
   return status;
 }
 

@@ -56,7 +56,7 @@ bool knows_key(const hedwig_config_schema* schema, std::string_view name) {
   return std::ranges::any_of(keys, [&](auto* key) { return name == key->name; });
 }
 
-void put(config::node& table, const char* key, config::node value) {
+void replace(config::node& table, const char* key, config::node value) {
   std::erase_if(table.members, [&](auto& one) { return one.key == key; });
   table.members.push_back({key, 0, 0, std::move(value)});
 }
@@ -64,11 +64,11 @@ void put(config::node& table, const char* key, config::node value) {
 config::node table_of(const spool_place& place, spool_access access, const hedwig_config_schema* schema) {
   auto* written = config::find_path(place.file->root, "storage." + place.type);
   auto table = written != nullptr ? *written : config::node{};
-  put(table, "path", config::node::of(std::filesystem::absolute(place.path).string()));
+  replace(table, "path", config::node::of(std::filesystem::absolute(place.path).string()));
   if (knows_key(schema, "disk_reserve"))
-    put(table, "disk_reserve", config::node::of(std::int64_t{0})); // nobody else's mail waits for the room
+    replace(table, "disk_reserve", config::node::of(std::int64_t{0})); // nobody else's mail waits for the room
   if (knows_key(schema, "read_only"))
-    put(table, "read_only", config::node::of(access == spool_access::read));
+    replace(table, "read_only", config::node::of(access == spool_access::read));
   return table;
 }
 

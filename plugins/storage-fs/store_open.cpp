@@ -84,6 +84,8 @@ void fs_store::open() {
     pool_.open(base_.get(), settings_.free_files);
   }
   scan();
+  watch(settings_.path);
+  watch(settings_.path + "/.lock");
   check_space();
 }
 

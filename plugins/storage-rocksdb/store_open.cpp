@@ -228,6 +228,8 @@ void rocksdb_store::open() {
   recover_counters();
   if (!settings_.read_only)
     drop_old_stages();
+  watch(settings_.path);
+  watch(settings_.path + "/LOCK");
   check_space();
 }
 

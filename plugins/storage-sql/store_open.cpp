@@ -247,6 +247,10 @@ void sql_store::open() {
   down_ = engine_full_ = no_space_ = false;
   try_delay_ = try_delay_first;
   last_beat_ = the_host().steady();
+  if (settings_.which == engine::sqlite) {
+    watch(settings_.path);
+    watch(target());
+  }
   check_space();
 }
 

@@ -20,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using read_result = std::expected<node, std::vector<diagnostic>>;
+
 std::unexpected<std::vector<diagnostic>> whole_file(const std::string& path, std::string message) {
   return std::unexpected{std::vector{diagnostic{path, 0, 0, std::move(message)}}};
 }
@@ -60,8 +62,9 @@ std::vector<diagnostic> report::sorted(std::vector<diagnostic> list) const {
   return list;
 }
 
-std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, const std::string& path,
-                                                         const load_options& options) {
+namespace {
+
+read_result read_text(std::string_view text, const std::string& path) {
   if (text.size() > file_size_max)
     return whole_file(path, fmt::format("the file is longer than {} bytes: is it the right one?", file_size_max));
   if (ends_with(path, ".huml"))
@@ -69,34 +72,61 @@ std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, 
   auto root = ends_with(path, ".json") ? read_json(text, path) : read_toml(text, path);
   if (!root)
     return std::unexpected{std::vector{root.error()}};
-  return load_root(std::move(*root), path, options);
+  return std::move(*root);
 }
 
-std::expected<loaded, std::vector<diagnostic>> load_root(node root, const std::string& path,
-                                                         const load_options& options) {
+read_result read_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
+  if (!file)
+    return whole_file(path, system_error(errno, "cannot open").message);
+  std::string text(file_size_max + 1, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()))
+    return whole_file(path, system_error(errno, "cannot read").message);
+  return read_text(text, path);
+}
+
+looked_at look_at(node root, const std::string& path, const load_options& options) {
   report found{path};
   draft what;
   auto all = completed(options);
   check_table(&root, {}, &what, folder_of(path), found);
   // Rules compare values: with a bad one among them they would tell things that are not so.
-  if (!found.failed())
-    apply_rules(what, root, all, found);
-  if (found.failed())
-    return std::unexpected{found.errors()};
-  return loaded{std::move(what.settings), found.warnings(), path, std::move(root), std::move(all)};
+  report unreliable{path};
+  apply_rules(what, root, all, found.failed() ? unreliable : found);
+  return {loaded{std::move(what.settings), found.warnings(), path, std::move(root), std::move(all)}, found.errors()};
+}
+
+std::expected<loaded, std::vector<diagnostic>> sound(looked_at all) {
+  if (!all.errors.empty())
+    return std::unexpected{std::move(all.errors)};
+  return std::move(*all.file);
+}
+
+} // namespace
+
+std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, const std::string& path,
+                                                         const load_options& options) {
+  auto root = read_text(text, path);
+  if (!root)
+    return std::unexpected{std::move(root.error())};
+  return load_root(std::move(*root), path, options);
+}
+
+std::expected<loaded, std::vector<diagnostic>> load_root(node root, const std::string& path,
+                                                         const load_options& options) {
+  return sound(look_at(std::move(root), path, options));
+}
+
+looked_at look(const std::string& path, const load_options& options) {
+  auto root = read_file(path);
+  if (!root)
+    return {std::nullopt, std::move(root.error())};
+  return look_at(std::move(*root), path, options);
 }
 
 std::expected<loaded, std::vector<diagnostic>> load(const std::string& path, const load_options& options) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"), &std::fclose};
-  if (!file)
-    return whole_file(
-        path, fmt::format("{}: give the path of a configuration with -c", system_error(errno, "cannot open").message));
-  std::string text(file_size_max + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()))
-    return whole_file(path, fmt::format("{}: give the path of a configuration file with -c",
-                                        system_error(errno, "cannot read").message));
-  return load_text(text, path, options);
+  return sound(look(path, options));
 }
 
 diagnostic diagnostic_at(const loaded& file, std::string_view key_path, std::string_view message) {

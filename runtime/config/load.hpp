@@ -3,6 +3,7 @@
 
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,16 @@ struct loaded {
 /// The same for a text that is already in memory; `path` serves messages, the choice of format and relative paths.
 [[nodiscard]] std::expected<loaded, std::vector<diagnostic>> load_text(std::string_view text, const std::string& path,
                                                                        const load_options& options = {});
+
+/// What a file says and what is wrong with it.
+struct looked_at {
+  /// Nothing where the file as a whole cannot be read. With errors, what they are about has its default or is left out:
+  /// good for looking at what the other keys name, and for nothing else.
+  std::optional<loaded> file;
+  std::vector<diagnostic> errors; ///< sorted by place; empty: `file` is what load() gives
+};
+/// As load(), for who wants to find the errors of later steps too.
+[[nodiscard]] looked_at look(const std::string& path, const load_options& options = {});
 
 /// The same for what was read before; `root` was made by load() or plan_reload().
 [[nodiscard]] std::expected<loaded, std::vector<diagnostic>> load_root(node root, const std::string& path,

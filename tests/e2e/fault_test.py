@@ -135,6 +135,27 @@ class FailingDisk(Case):
                 self.arrives(relay)
                 relay.stop()
 
+    def test_a_spool_that_is_deleted_or_replaced_takes_no_more_mail_and_ends_the_relay(self):
+        for store, replaced in (("rocksdb", False), ("fs", True)) if not BOTH else [(s, r) for s in STORES for r in (False, True)]:
+            with self.subTest(store=store, replaced=replaced):
+                relay, _ = self.begin(store)
+                self.assertEqual(self.attempt(relay, "before")[0], 250)
+                relay.spool.rename(relay.folder / "away")
+                if replaced:
+                    relay.spool.mkdir()
+                self.refuses(relay)
+                self.assertNotEqual(relay.http("/readyz", relay.health_port)[0], 200)
+                self.assertIn("the spool was deleted or replaced under the relay", relay.log_text())
+                self.ends_by_itself(relay)
+                if replaced:
+                    self.assertEqual(list(relay.spool.iterdir()), [], "nothing is written to the one that is not its own")
+                    relay.spool.rmdir()
+                (relay.folder / "away").rename(relay.spool)
+                relay.start()
+                self.assertEqual(self.attempt(relay, "after")[0], 250)
+                self.arrives(relay)
+                relay.stop()
+
     def test_a_sync_that_hangs_acknowledges_nothing_until_it_is_through(self):
         for store in STORES:
             with self.subTest(store=store):

@@ -2,6 +2,7 @@
 """What a running relay takes over of a changed file, and what it says about the rest."""
 import itertools
 import os
+import re
 import signal
 import smtplib
 import socket
@@ -235,6 +236,26 @@ class Check(ReloadCase):
         self.assertRegex(output, rf"(?m)^\S*hedwig\.toml:{self.place(relay, 'workers')}:\d+: warning: ")
         for line in output.splitlines():
             self.assertRegex(line, r"hedwig\.toml:\d+:\d+: (error|warning): ", "each line says where and what it is")
+
+    def test_errors_of_the_file_itself_hide_none_of_what_it_names(self):
+        relay = self.relay(start=False)
+        relay.write_config({
+            "server": {"max_connections": "many", "hostnam": "x",
+                       "dkim": [{"domain": "a.example", "selector": "absent", "private_key": "/nonexistent.pem"},
+                                {"domain": "b.example", "selector": "wrong", "private_key": 3}],
+                       "listeners": [{"addr": f"{relay.address}:{relay.port}", "tls": {"cert_path": "/nonexistent.crt", "key_path": "/nonexistent.key"}}]},
+            "storage": {"rocksdb": {"memtable_siz": 1}},
+            "auth": [{"use": "absent-directory"}],
+        })
+        status, output = self.check(relay)
+        self.assertEqual(status, 2, output)
+        for words in (("max_connections",), ("hostnam =",), ("absent", "private_key"), ("wrong", "private_key"), ("cert_path",),
+                      ("memtable_siz",), ("absent-directory",)):
+            told = re.findall(rf"(?m)hedwig\.toml:{self.place(relay, *words)}:\d+: error: (.*)$", output)
+            self.assertEqual(len(told), 1, f"{words}\n{output}")
+        relay.spawn()
+        relay.ended(timeout=60, expect=2)
+        self.assertEqual(relay.log_text().count(": error: "), output.count(": error: "))
 
     def test_the_start_says_the_same(self):
         relay = self.relay({"server": {"dkim": [{"domain": "a.example", "selector": "s", "private_key": "/nonexistent.pem"}]}},

@@ -382,6 +382,54 @@ class Damage(SpoolCase):
                 self.assertIn(f"0 damaged, {len(named)} set aside before", self.spool(relay, "verify", "--spool", target).stdout)
 
 
+class ChangedStore(SpoolCase):
+    """storage.storage_type changes and the mail stays in the store it was put in."""
+
+    def refused(self, relay, *words):
+        relay.spawn()
+        relay.ended(timeout=60, expect=1)
+        for word in words:
+            self.assertIn(word, relay.log_text(since_start=True))
+
+    def test_a_relay_does_not_start_beside_mail_that_it_would_not_see(self):
+        for old, new in (("rocksdb", "fs"), ("fs", "rocksdb"), ("sql", "rocksdb"), ("rocksdb", "sql")):
+            with self.subTest(old=old, new=new):
+                relay, ids = self.stopped(old, count=3)
+                before = self.snapshot(relay.spool)
+                relay.write_config({"storage": {"storage_type": new}})
+                advice = f"hedwig spool migrate --from {old} --to {new} --retire"
+                self.refused(relay, "3 messages", advice)
+                checked = self.run_hedwig("check", "-c", relay.config_path)
+                line = next(at for at, text in enumerate(relay.config_path.read_text().splitlines(), 1) if "storage_type" in text)
+                self.assertRegex(checked.stderr, rf"hedwig\.toml:{line}:\d+: warning: .*{advice}")
+                self.assertEqual(self.snapshot(relay.spool), before)
+                done = self.run_hedwig(*advice.split()[1:], "-c", relay.config_path)
+                self.assertIn("3 messages", done.stdout)
+                self.assertEqual(self.run_hedwig("check", "-c", relay.config_path).stderr.count("--retire"), 0)
+                self.assertEqual(set(self.listed(relay)), set(ids))
+                self.assertEqual(len(self.deliver(relay, self.sink(), 2)), 2)
+                relay.stop()
+
+    def test_an_empty_spool_of_another_store_is_in_nobodys_way(self):
+        for old, new in (("rocksdb", "fs"), ("fs", "rocksdb"), ("sql", "fs")):
+            with self.subTest(old=old, new=new):
+                relay = self.relay(PAUSED, store=old)
+                relay.stop()
+                relay.write_config({"storage": {"storage_type": new}})
+                relay.start()
+                self.assertEqual(relay.submit(), {})
+                relay.stop()
+
+    def test_a_migration_in_place_says_what_has_to_follow_and_a_damaged_spool_counts_as_mail(self):
+        relay, _ = self.stopped("fs", count=2)
+        relay.write_config({"storage": {"storage_type": "rocksdb"}})
+        self.assertIn("--retire", self.spool(relay, "migrate", "--from", "fs", "--to", "rocksdb").stdout)
+        self.refused(relay, "2 messages")
+        self.assertIn("name one with --store", self.run_hedwig("spool", "stats", "--spool", relay.spool, status=2).stderr)
+        (relay.spool / "format").write_text("of another age\n")
+        self.refused(relay, "cannot be opened")
+
+
 class LargeMessages(SpoolCase):
     def test_a_message_of_many_parts_is_delivered_whole_after_a_restart(self):
         for store in STORES:

@@ -23,6 +23,7 @@
 #include "plugin.hpp"
 #include "storage.h"
 #include "storage_lease.hpp"
+#include "storage_watch.hpp"
 
 namespace hedwig::sdk {
 
@@ -134,11 +135,33 @@ public:
   hedwig_status health() const noexcept { return health_.load(std::memory_order_relaxed); }
   lease_table& leases() noexcept { return leases_; }
 
+  /// For the engine: nothing is watched and nothing lost. Before open().
+  void forget_place() noexcept {
+    watched_.clear();
+    lost_ = false;
+  }
+  /// Whether something that open() wished to be watched was deleted or replaced; from then on health() is E_IO for
+  /// good. The writer's.
+  bool has_lost_place() noexcept {
+    if (lost_)
+      return true;
+    auto gone = watched_.changed();
+    if (gone.empty())
+      return false;
+    set_health(HEDWIG_E_IO, "the spool was deleted or replaced under the relay");
+    lost_ = true;
+    host_.log(HEDWIG_LOG_ERROR, "the spool was deleted or replaced under the relay: nothing more is written to it",
+              {{"path", gone}});
+    return true;
+  }
+
 protected:
   const host& the_host() const noexcept { return host_; }
+  /// In open(): the store is lost without what this name stands for.
+  void watch(std::string path) { watched_.add(std::move(path)); }
   /// Says once in the log what changed; `why` is for the operator.
   void set_health(hedwig_status status, std::string_view why) noexcept {
-    if (health_.exchange(status, std::memory_order_relaxed) == status)
+    if (lost_ || health_.exchange(status, std::memory_order_relaxed) == status)
       return;
     host_.log(status == HEDWIG_OK ? HEDWIG_LOG_INFO : HEDWIG_LOG_ERROR,
               status == HEDWIG_OK ? "the store takes mail again" : "the store takes no mail", {{"why", why}});
@@ -147,6 +170,8 @@ protected:
 private:
   host host_;
   std::atomic<hedwig_status> health_{HEDWIG_OK};
+  std::atomic<bool> lost_{false};
+  name_watch watched_;
   lease_table leases_;
 };
 
@@ -166,6 +191,7 @@ public:
 
   void start() {
     store_.leases().clear();
+    store_.forget_place();
     stopping_ = false;
     try {
       store_.open();
@@ -397,7 +423,7 @@ private:
         return;
       if (!group.empty())
         run_group(group);
-      housekeeping(!group.empty());
+      housekeeping();
     }
   }
 
@@ -438,8 +464,10 @@ private:
   void run_group(std::vector<pending_write>& group) noexcept {
     std::vector<pending_lease> begun;
     try {
+      insist_on_place();
       begin_leases(group, begun);
       store_.commit(group);
+      insist_on_place(); // what went to a folder that nobody finds any more is no promise
     } catch (...) {
       hedwig_error error;
       auto status = detail::describe(error);
@@ -451,6 +479,11 @@ private:
     ++commits_;
     commit_writes_ += group.size();
     complete(group);
+  }
+
+  void insist_on_place() {
+    if (store_.has_lost_place())
+      throw failure{HEDWIG_E_IO, "the spool was deleted or replaced under the relay"};
   }
 
   static hedwig_time_ns lease_of(const pending_write& one) noexcept {
@@ -519,8 +552,9 @@ private:
     host_.raw()->complete(host_.raw(), done_.data(), done_.size());
   }
 
-  void housekeeping(bool /*after_group*/) noexcept {
+  void housekeeping() noexcept {
     auto now = host_.steady();
+    static_cast<void>(store_.has_lost_place());
     try {
       if (now - last_sweep_ >= sweep_interval) {
         last_sweep_ = now;

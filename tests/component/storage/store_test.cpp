@@ -456,6 +456,42 @@ TEST_P(every_store, refuses_a_second_instance_on_one_spool) {
   EXPECT_NE(second.error().find(folder.path()), std::string::npos) << second.error();
 }
 
+TEST_P(every_store, acknowledges_nothing_in_a_folder_that_was_deleted_or_replaced) {
+  if (std::string{GetParam()} == "sql_postgresql")
+    GTEST_SKIP() << "its messages are on a server";
+  namespace fs = std::filesystem;
+  for (bool replaced : {false, true}) {
+    auto path = folder.path() + (replaced ? "/replaced" : "/deleted");
+    store.reset();
+    store = std::make_unique<store_client>(plugin_file(GetParam()), settings_for(GetParam(), path));
+    ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
+    ASSERT_EQ(store->put(id_of(1), body_of(1, 5000)).status, HEDWIG_OK);
+    fs::rename(path, path + ".away");
+    if (replaced)
+      fs::create_directory(path);
+    EXPECT_EQ(store->put(id_of(2), body_of(2, 5000)).status, HEDWIG_E_IO);
+    EXPECT_EQ(store->health(), HEDWIG_E_IO);
+    if (replaced)
+      fs::remove_all(path);
+    fs::rename(path + ".away", path);
+    EXPECT_EQ(store->put(id_of(3), body_of(3, 5000)).status, HEDWIG_E_IO) << "only a new start looks again";
+    store->stop();
+    store = std::make_unique<store_client>(plugin_file(GetParam()), settings_for(GetParam(), path));
+    ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
+    EXPECT_EQ(store->health(), HEDWIG_OK);
+    EXPECT_TRUE(store->read_all(id_of(1)).body == body_of(1, 5000));
+    EXPECT_EQ(store->put(id_of(4), body_of(4, 5000)).status, HEDWIG_OK);
+  }
+}
+
+TEST_P(every_store, notices_without_any_mail_that_its_files_are_gone) {
+  if (std::string{GetParam()} == "sql_postgresql")
+    GTEST_SKIP() << "its messages are on a server";
+  for (auto& one : std::filesystem::directory_iterator{folder.path()})
+    std::filesystem::remove_all(one.path());
+  EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_E_IO; }));
+}
+
 TEST_P(every_store, takes_no_mail_below_the_reserve_but_still_moves_and_removes) {
   if (std::string_view{GetParam()} == "sql_postgresql")
     GTEST_SKIP() << "the server's disk is its own";

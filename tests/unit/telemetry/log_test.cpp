@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/telemetry/log.hpp"
+#include "runtime/telemetry/log_throttle.hpp"
 
 #include <Poco/Dynamic/Var.h>
 #include <Poco/JSON/Object.h>
@@ -252,6 +253,18 @@ TEST(log_queue, many_threads_lose_nothing_while_there_is_room) {
   threads.clear();
   telemetry::stop_log();
   EXPECT_EQ(lines.size(), 2000u);
+}
+
+TEST(log_throttle, lets_the_first_through_and_then_one_in_a_while_with_the_number_of_those_between) {
+  telemetry::log_throttle throttle{10s};
+  steady_time start{5s};
+  EXPECT_EQ(throttle.happened(start), 1u);
+  for (int i = 1; i < 1000; ++i)
+    EXPECT_EQ(throttle.happened(start + i * 10ms), 0u);
+  EXPECT_EQ(throttle.happened(start + 10s), 1000u);
+  EXPECT_EQ(throttle.happened(start + 11s), 0u);
+  EXPECT_EQ(throttle.happened(start + 100s), 2u);
+  EXPECT_EQ(throttle.happened(start + 200s), 1u);
 }
 
 } // namespace
