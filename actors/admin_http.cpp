@@ -250,9 +250,10 @@ result<void> admin_http::open() {
     tcp(settings.server.health.bind, admin_scope::health, "server.health.bind");
   } catch (const std::exception& e) {
     auto* poco = dynamic_cast<const Poco::Exception*>(&e);
-    return std::unexpected{
-        error{HEDWIG_E_CONFIG,
-              "cannot listen: " + (poco != nullptr && !poco->message().empty() ? poco->message() : e.what()), what, 0}};
+    std::string why = poco != nullptr && !poco->message().empty() ? poco->message() : e.what();
+    if (why.find("in use") != std::string::npos)
+      why += ": another program listens there, maybe another relay; stop it, or write another address";
+    return std::unexpected{error{HEDWIG_E_CONFIG, "cannot listen: " + why, what, 0}};
   }
   return {};
 }

@@ -44,7 +44,8 @@ public:
     make_routes();
     make_retry();
     make_signer();
-    check_dsn_address();
+    check_address("dsn.from", settings.dsn.from);
+    check_address("server.postmaster", settings.server.postmaster);
     for (std::size_t i = 0; i < settings.server.listeners.size(); ++i)
       made_->listeners.push_back(
           make_listener(settings.server.listeners[i], "server.listeners[" + std::to_string(i) + "]"));
@@ -98,11 +99,10 @@ private:
                     .delay_warning = settings.dsn.delay_warning};
   }
 
-  void check_dsn_address() {
-    auto& from = made_->settings.dsn.from;
-    auto address = mail::address::parse(from);
-    if (!address || address->empty() || !mail::is_ascii(from))
-      report_.errors.push_back({"dsn.from", "dsn.from is no address: write one such as \"postmaster@example.com\""});
+  void check_address(const std::string& key, const std::string& text) {
+    auto address = mail::address::parse(text);
+    if (!address || address->empty() || !mail::is_ascii(text))
+      report_.errors.push_back({key, key + " is no address: write one such as \"postmaster@example.com\""});
   }
 
   void make_signer() {

@@ -351,7 +351,10 @@ bool session::may_send_as(const mail::address& reverse_path) const {
 bool session::may_relay_to(const mail::address& forward_path) const {
   if (peer_may_relay_ || !protocol_->identity().empty())
     return true;
-  auto domain = forward_path.domain().empty() ? policy_->settings.server.hostname : forward_path.domain_key();
+  // RFC 5321 section 4.5.1: who takes mail for a domain takes it for its postmaster too.
+  if (forward_path.domain().empty())
+    return !listener_settings().relay_domains.empty();
+  auto domain = forward_path.domain_key();
   return std::ranges::any_of(listener_settings().relay_domains,
                              [&](auto& pattern) { return config::domain_matches(pattern, domain); });
 }
@@ -387,9 +390,7 @@ std::expected<queue::message, mail::header_fault> session::make_message(smtp::as
 
   made.envelope.reverse_path = envelope.reverse_path.text();
   for (auto& one : envelope.recipients) {
-    auto address = one.forward_path.text();
-    if (one.forward_path.domain().empty())
-      address += "@" + server.hostname; // a bare postmaster (RFC 5321 section 4.5.1) is ours
+    auto address = one.forward_path.domain().empty() ? server.postmaster : one.forward_path.text();
     made.envelope.recipients.push_back({std::move(address), {}, 0});
   }
   made.envelope.body = envelope.parameters.body == smtp::body_type::eight_bit ? queue::body_type::eight_bit_mime

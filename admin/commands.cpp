@@ -8,6 +8,8 @@
 #include <Poco/JSON/Parser.h>
 #include <Poco/URI.h>
 
+#include <algorithm>
+#include <cctype>
 #include <functional>
 #include <istream>
 #include <optional>
@@ -151,6 +153,10 @@ private:
   }
 
   bool message(const std::string& id) {
+    if (!std::ranges::all_of(id, [](unsigned char c) { return c < 0x80 && std::isalnum(c) != 0; })) {
+      complain(escaped(id) + ": no message id; queue list shows them");
+      return false;
+    }
     auto target = "/v1/queue/" + encoded(id);
     if (wanted_.what == command::queue_change)
       return one(

@@ -221,7 +221,15 @@ std::string render_message(const Object& answer, time_point now) {
 }
 
 std::string render_change(const Object& answer, std::string_view verb) {
-  return fmt::format("{}: {}, {}\n", text(answer, "id"), verb, text(answer, "when"));
+  auto id = text(answer, "id");
+  auto when = text(answer, "when");
+  bool tries = verb == "retry" || verb == "release";
+  auto done = verb == "hold" ? "held" : verb == "bounce" ? "bounced" : verb == "delete" ? "deleted" : "";
+  if (when.starts_with("it "))
+    return fmt::format("{}: {}\n", id, when);
+  if (when == "now" && !tries)
+    return fmt::format("{}: {}\n", id, done);
+  return fmt::format("{}: {}is {} {}\n", id, verb == "release" ? "released, " : "", tries ? "tried" : done, when);
 }
 
 } // namespace hedwig::admin

@@ -52,7 +52,7 @@ public:
       return spool_failed(synced.error());
     std::cout << fmt::format("{} messages written to {}{}\n", messages_, folder_,
                              damaged_ > 0 ? fmt::format(", {} of them damaged", damaged_) : "");
-    return damaged_ > 0 ? exit_failed : exit_ok;
+    return damaged_ > 0 || store_.is_damaged() ? exit_failed : exit_ok;
   }
 
 private:

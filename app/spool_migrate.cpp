@@ -288,10 +288,13 @@ int migrate(const spool_place& source, const spool_place& target) {
   }
   if (auto removed = mark.remove(); !removed)
     return spool_failed(removed.error());
+  auto damaged = work.damaged() > 0 || from->is_damaged();
   std::cout << fmt::format("{} messages, {} octets copied from {} to {} and read back{}\n", work.messages(),
                            work.octets(), source.type, target.type,
-                           work.damaged() > 0 ? fmt::format("; {} of them are damaged", work.damaged()) : "");
-  return work.damaged() > 0 ? exit_failed : exit_ok;
+                           work.damaged() > 0 ? fmt::format("; {} of them are damaged", work.damaged())
+                           : damaged          ? "; a part of the source cannot be read"
+                                              : "");
+  return damaged ? exit_failed : exit_ok;
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/spool_store.hpp"
 
+#include "app/log_bridge.hpp"
 #include "app/providers.hpp"
 
 #include <algorithm>
@@ -77,7 +78,9 @@ config::node table_of(const spool_place& place, spool_access access, const hedwi
 result<std::unique_ptr<spool_store>> spool_store::open(const spool_place& place, spool_access access) {
   std::unique_ptr<spool_store> made{new spool_store};
   made->place_ = place;
-  made->host_ = std::make_shared<plugin::host>(plugin::host_options{});
+  plugin::host_options options;
+  options.log = std::make_shared<log_bridge>(); // warnings and errors, on standard error
+  made->host_ = std::make_shared<plugin::host>(std::move(options));
   made->catalogue_ = std::make_unique<plugin::catalogue>(made->host_, plugin_directories(place.file->settings));
   if (auto started = made->start(access); !started)
     return std::unexpected{started.error()};
@@ -139,6 +142,11 @@ result<plugin::storage_entry> spool_store::stat(const message_id& id) {
 
 result<plugin::storage_statistics> spool_store::stats() {
   return ask<plugin::storage_statistics>([&](auto reply) { client_->stats(std::move(reply)); });
+}
+
+bool spool_store::is_damaged() {
+  auto found = stats();
+  return found && found->damaged > 0;
 }
 
 result<plugin::storage_commit> spool_store::move(plugin::move_request request) {

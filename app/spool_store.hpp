@@ -37,6 +37,8 @@ public:
   [[nodiscard]] result<plugin::storage_listing> list(const plugin::list_request& request);
   [[nodiscard]] result<plugin::storage_entry> stat(const message_id& id);
   [[nodiscard]] result<plugin::storage_statistics> stats();
+  /// Whether the store has come upon anything that it cannot read; it has said so on standard error.
+  [[nodiscard]] bool is_damaged();
   [[nodiscard]] result<plugin::storage_commit> move(plugin::move_request request);
   [[nodiscard]] result<void> remove(const message_id& id);
 

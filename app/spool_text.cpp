@@ -74,7 +74,7 @@ std::string age_text(wall_time since, wall_time now) {
 std::string printable(std::string_view text) {
   std::string out;
   for (char c : console::utf8_text(text))
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f')
+    if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f')
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     else
       out += c;
@@ -140,6 +140,17 @@ Poco::JSON::Object whole_object(const spool_message& of) {
   return object;
 }
 
+namespace {
+
+/// "451 4.3.0 not now", without the parts that are not there: no host has said why a connection failed.
+std::string reply_line(const queue::reply& reply) {
+  auto code = reply.code == 0 ? std::string{} : std::to_string(reply.code) + " ";
+  auto status = reply.status.empty() ? std::string{} : printable(reply.status) + " ";
+  return code + status + printable(reply.text);
+}
+
+} // namespace
+
 std::string whole_text(const spool_message& of) {
   auto line = [](std::string_view name, std::string_view value) {
     return value.empty() ? std::string{} : fmt::format("{:14}{}\n", name, value);
@@ -159,9 +170,10 @@ std::string whole_text(const spool_message& of) {
     text += line("to", fmt::format("{} {}", path_text(message.envelope.recipients[i].address),
                                    queue::to_string_view(state.status)));
     if (state.attempts > 0)
-      text += line("", fmt::format("{} tries, the last {} at {}: {} {} {}", state.attempts,
-                                   time_text(state.last_attempt), printable(state.remote), state.last_reply.code,
-                                   printable(state.last_reply.status), printable(state.last_reply.text)));
+      text += line("", fmt::format("{} {}, the last {}{}: {}", state.attempts, state.attempts == 1 ? "try" : "tries",
+                                   time_text(state.last_attempt),
+                                   state.remote.empty() ? "" : " at " + printable(state.remote),
+                                   reply_line(state.last_reply)));
   }
   return text;
 }

@@ -27,7 +27,7 @@ struct spool_message {
 [[nodiscard]] std::string time_text(wall_time when);
 /// "3d", "2h", "5m", "10s"; of the future 0s.
 [[nodiscard]] std::string age_text(wall_time since, wall_time now);
-/// Control bytes as \xNN, what is not UTF-8 as U+FFFD: for a terminal.
+/// Control bytes but tabs as \xNN, what is not UTF-8 as U+FFFD: for a terminal.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// One line of a list. `width` columns are not kept: long addresses are shown whole.

@@ -29,9 +29,14 @@ public:
                                wanted_.set_aside && damaged_ > 0 ? fmt::format(", {} of them set aside", moved_) : "");
     if (known_ > 0)
       summary += fmt::format(", {} set aside before", known_);
+    auto lost = damaged_ == 0 && known_ == 0 && store_.is_damaged();
     if (!wanted_.json)
-      std::cout << summary << (found ? "" : ": all is well") << std::endl;
-    return damaged_ > 0 ? exit_failed : exit_ok;
+      std::cout << summary
+                << (lost    ? ", but a part of the store cannot be read"
+                    : found ? ""
+                            : ": all is well")
+                << std::endl;
+    return damaged_ > 0 || lost ? exit_failed : exit_ok;
   }
 
 private:

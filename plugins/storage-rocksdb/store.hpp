@@ -76,8 +76,11 @@ private:
   // store_open.cpp
   rocksdb::DBOptions database_options();
   void open_database();
+  [[nodiscard]] rocksdb::Status open_as(const rocksdb::DBOptions& options);
+  void close_database() noexcept;
   void lock_for_reading();
   std::vector<rocksdb::ColumnFamilyDescriptor> families();
+  /// Both set summary_lost_ where they cannot be read for damage.
   void check_format();
   void recover_counters();
   void drop_old_stages();
@@ -88,6 +91,17 @@ private:
   bool resume_has_ended() noexcept;
   hedwig_status failed(const rocksdb::Status& status);
   void check(const rocksdb::Status& status, const char* doing);
+
+  // store_salvage.cpp
+  void note_loss(const std::string& what);
+  [[nodiscard]] rocksdb::Status open_for_reading(rocksdb::DBOptions options);
+  [[nodiscard]] rocksdb::Status leave_out_dead_tables(rocksdb::DBOptions options);
+  void recount();
+  void restore_summary();
+  /// Whether a failed read means that what was to be read is damaged. Who only looks goes on where a disk fails.
+  [[nodiscard]] bool is_damage(const rocksdb::Status& status) const noexcept {
+    return status.IsCorruption() || status.IsPathNotFound() || (settings_.read_only && status.IsIOError());
+  }
 
   // store_commit.cpp
   void drop_stage(std::uint64_t number);
@@ -150,7 +164,9 @@ private:
   due_floor floor_;
   std::atomic<std::uint64_t> damaged_{0};
   std::atomic<bool> table_damaged_{false};
-  bool compacts_ = true; // the writer's own
+  bool summary_lost_ = false;     // format and counters, while opening
+  bool records_left_out_ = false; // a table of the metadata cannot be opened
+  bool compacts_ = true;          // the writer's own
   rocksdb::FileLock* reading_lock_ = nullptr;
   std::atomic<std::uint64_t> disk_free_{0};
 

@@ -20,6 +20,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "plugins/storage-rocksdb/log_file.hpp"
 #include "plugins/storage-rocksdb/ordered_files.hpp"
 
 namespace hedwig::storage_rocksdb {
@@ -118,8 +119,8 @@ rocksdb::DBOptions rocksdb_store::database_options() {
   options.env = files_.get();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
-  // Drops a torn tail, which was never acknowledged. It cannot tell one from a record that was damaged later: behind
-  // that, all is dropped as well.
+  // Drops a torn tail, which was never acknowledged. It cannot tell one from a record that was damaged later, and
+  // would drop all behind that as well: see find_log_damage().
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.max_background_jobs = settings_.background_jobs;
   options.avoid_unnecessary_blocking_io = true;
@@ -185,29 +186,43 @@ void rocksdb_store::lock_for_reading() {
   throw sdk::failure{HEDWIG_E_IO, "cannot lock the spool: " + text, settings_.path};
 }
 
-void rocksdb_store::open_database() {
+rocksdb::Status rocksdb_store::open_as(const rocksdb::DBOptions& options) {
   rocksdb::DB* raw = nullptr;
   std::vector<handle*> handles;
-  auto options = database_options();
-  rocksdb::Status status;
-  if (settings_.read_only) {
-    options.info_log = std::make_shared<silence>(); // else it begins a new file
-    status = rocksdb::DB::OpenForReadOnly(options, settings_.path, families(), &handles, &raw);
-  } else {
-    status = rocksdb::DB::Open(options, settings_.path, families(), &handles, &raw);
-  }
-  if (!status.ok()) {
-    auto text = status.ToString();
-    if (text.find("ock file") != std::string::npos || text.find("lock hold by") != std::string::npos)
-      throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
-                         settings_.path};
-    throw sdk::failure{status_of(status), "cannot open the spool: " + text, settings_.path};
-  }
+  auto status = settings_.read_only ? rocksdb::DB::OpenForReadOnly(options, settings_.path, families(), &handles, &raw)
+                                    : rocksdb::DB::Open(options, settings_.path, families(), &handles, &raw);
+  if (!status.ok())
+    return status;
   db_.reset(raw);
   default_ = handles[0];
   meta_ = handles[1];
   due_ = handles[2];
   body_ = handles[3];
+  return status;
+}
+
+void rocksdb_store::open_database() {
+  auto options = database_options();
+  auto damage = find_log_damage(settings_.path);
+  if (damage.is_certain() && !settings_.read_only)
+    throw sdk::failure{HEDWIG_E_CORRUPT,
+                       "the write-ahead log is damaged (" + damage.file + "), and to start would drop the " +
+                           std::to_string(damage.groups_behind) + " commits behind the damage",
+                       settings_.path};
+  if (damage.is_certain()) {
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+    note_loss("the damaged part of " + damage.file);
+  }
+  if (settings_.read_only)
+    options.info_log = std::make_shared<silence>(); // else it begins a new file
+  auto status = settings_.read_only ? open_for_reading(options) : open_as(options);
+  if (status.ok())
+    return;
+  auto text = status.ToString();
+  if (text.find("ock file") != std::string::npos || text.find("lock hold by") != std::string::npos)
+    throw sdk::failure{HEDWIG_E_UNAVAILABLE, "another instance uses this spool (" + settings_.path + ")",
+                       settings_.path};
+  throw sdk::failure{status_of(status), "cannot open the spool: " + text, settings_.path};
 }
 
 void rocksdb_store::open() {
@@ -219,6 +234,7 @@ void rocksdb_store::open() {
     sdk::make_durable_folder(settings_.path);
     ::chmod(settings_.path.c_str(), 0700); // the database makes its files readable for all
   }
+  summary_lost_ = records_left_out_ = false;
   open_database();
   background_ = HEDWIG_OK;
   table_damaged_ = false;
@@ -226,6 +242,8 @@ void rocksdb_store::open() {
   resume_delay_ = resume_delay_first;
   check_format();
   recover_counters();
+  if (summary_lost_)
+    restore_summary();
   if (!settings_.read_only)
     drop_old_stages();
   watch(settings_.path);
@@ -250,6 +268,10 @@ void rocksdb_store::close() noexcept {
   }
   resuming_.reset();
   stages_.clear();
+  close_database();
+}
+
+void rocksdb_store::close_database() noexcept {
   for (auto** one : {&default_, &meta_, &due_, &body_})
     if (*one != nullptr)
       db_->DestroyColumnFamilyHandle(std::exchange(*one, nullptr));
@@ -267,6 +289,12 @@ void rocksdb_store::check(const rocksdb::Status& status, const char* doing) {
 void rocksdb_store::check_format() {
   std::string found;
   auto status = db_->Get({}, default_, rocksdb::Slice{format_key.data(), format_key.size()}, &found);
+  if (is_damage(status) || (status.IsNotFound() && summary_lost_)) {
+    summary_lost_ = true;
+    if (!status.IsNotFound())
+      note_damaged_table(status);
+    return;
+  }
   if (status.IsNotFound() && settings_.read_only)
     throw sdk::failure{HEDWIG_E_UNSUPPORTED, "the database is no spool of Hedwig's", settings_.path};
   if (status.IsNotFound()) {
@@ -294,7 +322,10 @@ void rocksdb_store::recover_counters() {
   floors lowest{};
   std::string found;
   auto status = db_->Get({}, default_, rocksdb::Slice{counters_key.data(), counters_key.size()}, &found);
-  if (!status.IsNotFound()) {
+  if (is_damage(status)) {
+    summary_lost_ = true;
+    note_damaged_table(status);
+  } else if (!status.IsNotFound()) {
     check(status, "reading the counters");
     if (!decode_counters(found, now, lowest))
       throw sdk::failure{HEDWIG_E_CORRUPT, "the counters are damaged", settings_.path};
@@ -309,7 +340,10 @@ void rocksdb_store::drop_old_stages() {
   for (at->Seek(rocksdb::Slice{stage_prefix.data(), stage_prefix.size()});
        at->Valid() && at->key().starts_with(rocksdb::Slice{stage_prefix.data(), stage_prefix.size()}); at->Next())
     left.push_back(stage_of_key(at->key().ToStringView()));
-  check(at->status(), "looking for stages");
+  if (is_damage(at->status()))
+    note_damaged_table(at->status()); // what was never completed stays, and is in nobody's way
+  else
+    check(at->status(), "looking for stages");
   next_stage_ = 1;
   for (auto number : left)
     next_stage_ = std::max(next_stage_, number + 1);
@@ -318,7 +352,10 @@ void rocksdb_store::drop_old_stages() {
   if (bodies->Valid())
     if (auto number = stage_of_body_key(bodies->key().ToStringView()))
       next_stage_ = std::max(next_stage_, *number + 1);
-  check(bodies->status(), "looking for the last stage");
+  if (is_damage(bodies->status()))
+    note_damaged_table(bodies->status());
+  else
+    check(bodies->status(), "looking for the last stage");
   for (auto number : left)
     drop_stage(number);
   if (!left.empty())

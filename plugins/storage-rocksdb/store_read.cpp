@@ -155,9 +155,11 @@ void rocksdb_store::note_damage(const hedwig_msg_id& id, const char* what) {
 }
 
 void rocksdb_store::note_damaged_table(const rocksdb::Status& status) {
-  if (!table_damaged_.exchange(true))
-    the_host().log(HEDWIG_LOG_ERROR, "a table is damaged: stop the relay and run hedwig spool verify",
-                   {{"why", status.ToString()}});
+  if (table_damaged_.exchange(true))
+    return;
+  ++damaged_;
+  the_host().log(HEDWIG_LOG_ERROR, "a table is damaged: stop the relay and run hedwig spool verify",
+                 {{"why", status.ToString()}});
 }
 
 bool rocksdb_store::load(const hedwig_msg_id& id, std::string& value, meta_record& record,
@@ -165,7 +167,7 @@ bool rocksdb_store::load(const hedwig_msg_id& id, std::string& value, meta_recor
   auto status = db_->Get(how, meta_, slice(view(id)), &value);
   if (status.IsNotFound())
     return false;
-  if (!status.IsCorruption())
+  if (!is_damage(status))
     check(status, "reading metadata");
   auto found = status.ok() ? decode_meta(id, value) : std::nullopt;
   if (!found) {
@@ -216,7 +218,7 @@ hedwig_slice rocksdb_store::read_chunk(const body_place& place, std::uint32_t ch
     value.remove_suffix(chunk_trailer);
     sound = sum == sdk::crc32c(value, sdk::crc32c(view(key)));
   }
-  if (!sound && (status.ok() || status.IsCorruption())) {
+  if (!sound && (status.ok() || is_damage(status))) {
     note_damage(place.id, "body");
     throw sdk::failure{HEDWIG_E_CORRUPT, "the stored body failed its checksum"};
   }
@@ -287,6 +289,9 @@ bool rocksdb_store::add_listed(sdk::entry_page& page, std::size_t& bytes, const 
       leases().release(id, claim->until);
     throw;
   }
+  if (!is_there && records_left_out_ && (request.flags & HEDWIG_LIST_DAMAGED) != 0)
+    page.entries.push_back(
+        make_damaged(id, state, due_of(position), "its record stood in a table that cannot be read"));
   // A CLAIM reads what is there now; the message may have moved since the index was read.
   if (!is_there || record.state != state || record.due != due_of(position)) {
     if (claim != nullptr)

@@ -144,6 +144,7 @@ settings defaults(const std::string& machine_name) {
   auto& out = what.settings;
   out.server.hostname = machine_name;
   out.server.helo_hostname = machine_name;
+  out.server.postmaster = "postmaster@" + machine_name;
   out.dsn.from = "MAILER-DAEMON@" + machine_name;
   out.storage.provider = std::make_shared<const node>();
   out.process.io_loops = 1;

@@ -359,6 +359,8 @@ void threads(const scene& in) {
     in.s.log.format = log_format::fmt;
   if (in.s.dsn.from.empty())
     in.s.dsn.from = "MAILER-DAEMON@" + in.s.server.hostname;
+  if (in.s.server.postmaster.empty())
+    in.s.server.postmaster = "postmaster@" + in.s.server.hostname;
 }
 
 } // namespace

@@ -91,6 +91,7 @@ struct health_settings {
 struct server_settings {
   std::string hostname;
   std::string helo_hostname; ///< never empty after load()
+  std::string postmaster;    ///< never empty after load()
   std::uint32_t workers{};   ///< read for the sake of old files; means nothing
   std::uint32_t max_retries{};
   bool disable_outbound{};

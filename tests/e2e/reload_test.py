@@ -379,7 +379,7 @@ class Tools(ReloadCase):
         with relay.smtp() as client:
             client.ehlo()
             self.assertEqual(client.docmd("AUTH", "PLAIN " + self.plain(name, "no"))[0], 535)
-        denied = next(event for event in relay.events() if event["event"] == "auth.denied")
+        denied = wait_for(lambda: next((event for event in relay.events() if event["event"] == "auth.denied"), None), 20, relay.log_tail)
         self.assertTrue(denied["user"].startswith("eve\""))
         self.assertLess(len(denied["user"]), 200)
 

@@ -71,6 +71,21 @@ class SpoolCase(Case):
         relay.start()
         relay.stop()
 
+    def flip(self, path, offset):
+        data = bytearray(path.read_bytes())
+        data[offset] ^= 0x10
+        path.write_bytes(data)
+
+    def files_with(self, relay, text, *endings):
+        """(file, offset) of each place of the text in the spool's files."""
+        found = []
+        for path in sorted(relay.spool.rglob("*")):
+            if path.is_file() and path.name.endswith(endings):
+                at = path.read_bytes().find(text)
+                if at >= 0:
+                    found.append((path, at))
+        return found
+
     def snapshot(self, folder):
         return {str(path): path.read_bytes() if path.is_file() else None for path in pathlib.Path(folder).rglob("*")}
 
@@ -285,21 +300,6 @@ class Copies(SpoolCase):
 
 
 class Damage(SpoolCase):
-    def flip(self, path, offset):
-        data = bytearray(path.read_bytes())
-        data[offset] ^= 0x10
-        path.write_bytes(data)
-
-    def files_with(self, relay, text, *endings):
-        """(file, offset) of each place of the text in the spool's files."""
-        found = []
-        for path in sorted(relay.spool.rglob("*")):
-            if path.is_file() and path.name.endswith(endings):
-                at = path.read_bytes().find(text)
-                if at >= 0:
-                    found.append((path, at))
-        return found
-
     def damaged_spool(self, store):
         """A spool in which the body of number 2 and the metadata of number 4, perhaps with neighbours, are damaged."""
         relay, ids = self.stopped(store)
@@ -380,6 +380,59 @@ class Damage(SpoolCase):
                 self.assertEqual(set(copied), set(ids))
                 self.assertEqual({one for one in copied if copied[one]["state"] == "quarantined"}, named)
                 self.assertIn(f"0 damaged, {len(named)} set aside before", self.spool(relay, "verify", "--spool", target).stdout)
+
+
+class DamagedDatabase(SpoolCase):
+    """Files of RocksDB's that are damaged or gone, so that the relay does not start: its mail can be had nevertheless."""
+
+    def two_generations(self):
+        relay, ids = self.stopped("rocksdb", count=4)
+        self.in_tables(relay)
+        relay.start()
+        for number in range(4):
+            relay.submit(plain_message(subject=f"second {number}", body=text_of(number)), sender=f"second{number}@example.test",
+                         recipients=["to@dest.example"])
+        relay.stop()
+        self.in_tables(relay)
+        self.assertEqual(len(self.listed(relay)), 8)
+        return relay, ids
+
+    def test_a_lost_table_costs_what_stood_in_it_alone(self):
+        relay, ids = self.two_generations()
+        records = self.files_with(relay, b"sender2@example.test", ".sst")
+        self.assertEqual(len(records), 1)
+        records[0][0].unlink()
+        relay.spawn()
+        relay.ended(timeout=60, expect=1)
+        self.assertIn("hedwig spool migrate", relay.log_text(since_start=True))
+        before = self.snapshot(relay.spool)
+        done = self.spool(relay, "verify", status=1)
+        self.assertIn("cannot be read", done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^8 messages, \d+ octets: 4 damaged")
+        target = self.relay(PAUSED, start=False)
+        target.write_config()
+        self.spool(relay, "migrate", "--from", "rocksdb", "--to", "rocksdb", "--to-path", target.spool, status=1)
+        self.spool(relay, "export", "--all", "--out", self.path("out"), status=1)
+        self.assertEqual(self.snapshot(relay.spool), before)
+        got = self.deliver(target, self.sink(), 4)
+        self.assertEqual(sorted(got), [f"second {number}" for number in range(4)])
+        self.assertEqual({one["id"] for one in target.queue("--state", "quarantined")}, set(ids))
+        target.stop()
+
+    def test_a_flipped_byte_in_the_log_costs_little_and_never_silently(self):
+        relay, _ = self.stopped("rocksdb", count=40)
+        log = max(relay.spool.glob("*.log"), key=lambda path: path.stat().st_size)
+        self.flip(log, log.stat().st_size // 3)
+        relay.spawn()
+        relay.ended(timeout=60, expect=1)
+        self.assertIn("the write-ahead log is damaged", relay.log_text(since_start=True))
+        self.assertIn("hedwig spool migrate", relay.log_text(since_start=True))
+        self.assertIn("a part of the store cannot be read", self.spool(relay, "verify", status=1).stdout)
+        target = self.relay(PAUSED, store="fs", start=False)
+        target.write_config()
+        done = self.spool(relay, "migrate", "--from", "rocksdb", "--to", "fs", "--to-path", target.spool, status=1)
+        self.assertIn("a part of the source cannot be read", done.stdout)
+        self.assertGreaterEqual(len(self.listed(target)), 25)
 
 
 class ChangedStore(SpoolCase):

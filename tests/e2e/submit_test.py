@@ -168,6 +168,26 @@ class Refusals(Submission):
             relay.submit(source=host(8))
         self.assertEqual(caught.exception.recipients["bob@example.net"][0], 550)
 
+    def test_postmaster_without_a_domain_is_taken_where_mail_is_taken_for_a_domain(self):
+        sink = self.sink()
+        for listener, wanted in (({"relay_from": []}, 550), ({"relay_from": [], "relay_domains": ["example.net"]}, 250), ({}, 250)):
+            with self.subTest(listener=listener):
+                relay = self.relay(next_hop=sink.next_hop, start=False)
+                listener = {"addr": f"{relay.address}:{relay.port}", **listener}
+                own = {} if "relay_domains" in listener else {"postmaster": "ops@example.org"}
+                relay.write_config({"server": {"listeners": [listener], **own}})
+                relay.start()
+                before = len(sink.messages)
+                with relay.smtp() as client:
+                    client.ehlo()
+                    client.mail("stranger@example.org")
+                    self.assertEqual(client.docmd("RCPT TO:<PostMaster>")[0], wanted)
+                    if wanted == 250:
+                        self.assertEqual(client.data(plain_message())[0], 250)
+                        got = sink.wait(before + 1, relay=relay)[-1]
+                        self.assertEqual(got.recipients, [own.get("postmaster", "postmaster@relay.example.test")])
+                relay.stop()
+
     def test_too_large_messages_are_refused_at_mail_and_at_the_end_of_data(self):
         relay = self.relay({"server": {"max_message_size": 10000}}, self.next_hop.next_hop)
         with relay.smtp() as client:

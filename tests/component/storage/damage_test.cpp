@@ -179,6 +179,159 @@ TEST_F(damaged_spool, of_tables_hides_no_message) {
   EXPECT_GT(bodies, 0u);
 }
 
+// ---- RocksDB's files, damaged so that the database itself cannot open them
+
+/// Two generations of tables: 1 to 100, then 101 to 200 with changes to the first.
+class damaged_database : public damaged_spool {
+protected:
+  static constexpr std::uint64_t count = 200;
+  static bool is_removed(std::uint64_t n) { return n > 10 && n <= 20; }
+  static std::string metadata_of(std::uint64_t n) { return "metadata of " + std::to_string(n); }
+
+  void put(std::uint64_t from, std::uint64_t to) {
+    for (auto n = from; n <= to; ++n)
+      ASSERT_EQ(store->put(id_of(n), body_of(n, 6000), metadata_of(n), HEDWIG_STATE_DEFERRED, 1000).status, HEDWIG_OK);
+  }
+  void fill() {
+    ASSERT_TRUE(start("rocksdb"));
+    put(1, 100);
+    ASSERT_TRUE(start("rocksdb")) << "now it stands in tables";
+    put(101, count);
+    for (std::uint64_t n = 1; n <= 10; ++n)
+      ASSERT_EQ(store->run(store->make_move(id_of(n), 1, HEDWIG_STATE_HELD, 77)).status, HEDWIG_OK);
+    for (std::uint64_t n = 11; n <= 20; ++n)
+      ASSERT_EQ(store->remove(id_of(n)).status, HEDWIG_OK);
+    ASSERT_TRUE(start("rocksdb"));
+    store.reset();
+  }
+  /// How many messages are whole; checks that each is told of, as sound or as damaged, and none given out as another.
+  std::uint64_t look() {
+    std::map<std::string, entry_copy> seen;
+    for (auto flags : {with_damaged, with_damaged | HEDWIG_LIST_BY_RECEIPT})
+      for (auto& one : store->list_all(every_state, 64, flags))
+        seen.emplace(text_of(one.id), one);
+    std::uint64_t whole = 0;
+    for (std::uint64_t n = 1; n <= count; ++n) {
+      auto found = seen.find(text_of(id_of(n)));
+      if (is_removed(n))
+        continue; // it may come back, where what says so is lost
+      EXPECT_NE(found, seen.end()) << n << " disappeared";
+      if (found == seen.end())
+        continue;
+      auto& one = found->second;
+      bool damaged = (one.flags & HEDWIG_ENTRY_DAMAGED) != 0;
+      EXPECT_EQ(one.metadata, damaged ? one.metadata : store->stat(one.id).entries.at(0).metadata);
+      EXPECT_TRUE(damaged ? one.metadata.starts_with(HEDWIG_DAMAGED_MARK)
+                          : one.metadata.empty() || one.metadata == metadata_of(n));
+      auto body = store->read_all(id_of(n));
+      EXPECT_TRUE(body.status != HEDWIG_OK || body.body == body_of(n, 6000)) << n;
+      EXPECT_TRUE(body.status == HEDWIG_OK || body.status == HEDWIG_E_CORRUPT || body.status == HEDWIG_E_NOT_FOUND)
+          << n << ' ' << body.error;
+      whole += !damaged && body.status == HEDWIG_OK;
+    }
+    return whole;
+  }
+  bool says(const std::string& words) {
+    auto all = store->logs();
+    return std::any_of(all.begin(), all.end(), [&](auto& one) { return one.find(words) != one.npos; });
+  }
+};
+
+TEST_F(damaged_database, with_one_table_unreadable_or_missing_is_read_but_for_what_stood_there_alone) {
+  fill();
+  temporary_folder sound;
+  fs::copy(folder.path(), sound.path() + "/copy", fs::copy_options::recursive);
+  auto tables = files(".sst");
+  auto blobs = files(".blob");
+  ASSERT_GE(tables.size(), 7u);
+  ASSERT_GE(blobs.size(), 2u);
+  tables.insert(tables.end(), blobs.begin(), blobs.end());
+  std::size_t complete = 0;
+  for (auto& table : tables)
+    for (bool missing : {false, true}) {
+      SCOPED_TRACE(table.filename().string() + (missing ? " missing" : " with a damaged end"));
+      fs::remove_all(folder.path());
+      fs::copy(sound.path() + "/copy", folder.path(), fs::copy_options::recursive);
+      bool is_blob = table.extension() == ".blob";
+      missing ? static_cast<void>(fs::remove(table)) : flip(table, fs::file_size(table) - (is_blob ? 3000 : 4));
+      auto before = snapshot();
+      ASSERT_TRUE(start("rocksdb", true)) << store->error();
+      auto whole = look();
+      EXPECT_GE(whole, 90u) << "those of the other generation";
+      EXPECT_TRUE(is_blob || says("cannot be read"));
+      EXPECT_GT(store->stats().stats.damaged, 0u);
+      complete += whole == count - 10;
+      store.reset();
+      EXPECT_TRUE(snapshot() == before);
+    }
+  EXPECT_GE(complete, 6u) << "counters and index are not needed to read what is there";
+}
+
+TEST_F(damaged_database, starts_without_its_counters_and_counts_anew) {
+  fill();
+  std::size_t found = 0;
+  for (auto& table : files(".sst")) {
+    auto at = content_of(table).find("hedwig-rocksdb 1");
+    if (at == std::string::npos)
+      continue;
+    ++found;
+    flip(table, at);
+  }
+  ASSERT_EQ(found, 1u);
+  for (int starts = 0; starts < 2; ++starts) {
+    ASSERT_TRUE(start("rocksdb")) << store->error();
+    auto states = store->stats().states;
+    EXPECT_EQ(states.at(HEDWIG_STATE_DEFERRED).messages, count - 20);
+    EXPECT_EQ(states.at(HEDWIG_STATE_HELD).messages, 10u);
+    EXPECT_EQ(look(), count - 10);
+  }
+  EXPECT_EQ(store->put(id_of(1000), "new").status, HEDWIG_OK);
+}
+
+TEST_F(damaged_database, with_a_flipped_byte_in_its_log_does_not_start_but_can_be_read) {
+  ASSERT_TRUE(start("rocksdb"));
+  put(1, count);
+  store.reset();
+  auto logs = files(".log");
+  ASSERT_EQ(logs.size(), 1u);
+  auto log = logs.front();
+  auto sound = content_of(log);
+  for (auto part : {1u, 3u, 5u}) {
+    SCOPED_TRACE(part);
+    std::ofstream{log, std::ios::binary} << sound;
+    flip(log, sound.size() * part / 8);
+    auto before = snapshot();
+    EXPECT_FALSE(start("rocksdb"));
+    EXPECT_NE(store->error().find("write-ahead log is damaged"), std::string::npos) << store->error();
+    store.reset();
+    EXPECT_TRUE(snapshot() == before) << "nothing is dropped";
+    ASSERT_TRUE(start("rocksdb", true)) << store->error();
+    auto there = store->list_all(every_state, 64).size();
+    EXPECT_LT(there, count);
+    EXPECT_GE(there, count - 8) << "what shares 32 KiB of log with the damage";
+    EXPECT_TRUE(says("cannot be read"));
+  }
+}
+
+TEST_F(damaged_database, whose_log_ends_in_the_middle_of_a_group_starts_as_if_nothing_were) {
+  ASSERT_TRUE(start("rocksdb"));
+  put(1, 50);
+  store.reset();
+  auto log = files(".log").front();
+  auto sound = content_of(log);
+  for (std::size_t cut : {1u, 100u, 4096u}) {
+    std::ofstream{log, std::ios::binary} << sound.substr(0, sound.size() - cut);
+    ASSERT_TRUE(start("rocksdb", true)) << store->error();
+    EXPECT_EQ(store->list_all(every_state, 64).size(), 49u);
+    EXPECT_EQ(store->stats().stats.damaged, 0u);
+  }
+  std::ofstream{log, std::ios::binary} << sound;
+  flip(log, sound.size() - 3000);
+  ASSERT_TRUE(start("rocksdb")) << store->error();
+  EXPECT_EQ(store->list_all(every_state, 64).size(), 49u);
+  EXPECT_EQ(store->put(id_of(100), "and on").status, HEDWIG_OK);
+}
+
 class read_only_spool : public damaged_spool, public testing::WithParamInterface<const char*> {};
 
 TEST_P(read_only_spool, is_looked_at_without_a_change) {

@@ -79,6 +79,7 @@ TEST(load, the_least_file_gets_the_defaults_of_the_documents) {
   EXPECT_EQ(s.retry.expire_after, 120h);
   EXPECT_FALSE(s.dsn.delay_warning);
   EXPECT_EQ(s.dsn.from, "MAILER-DAEMON@machine.example.test");
+  EXPECT_EQ(s.server.postmaster, "postmaster@machine.example.test");
   EXPECT_EQ(s.admin.socket, "/run/hedwig/admin.sock");
   EXPECT_EQ(s.admin.mode, 0660u);
   EXPECT_THAT(s.plugins.directories, ElementsAre("/usr/lib/hedwig/plugins"));
