@@ -30,7 +30,7 @@ constexpr std::string_view fs_signs[] = {"format", "queued", "deferred"};
 constexpr std::string_view fs_names[] = {"queued", "deferred", "held",    "bounced", "quarantined",
                                          "meta",   "free",     "damaged", "format"};
 constexpr std::string_view rocksdb_signs[] = {"CURRENT"};
-constexpr std::string_view rocksdb_names[] = {"CURRENT", "IDENTITY", "LOCK", "LOG"};
+constexpr std::string_view rocksdb_names[] = {"CURRENT", "IDENTITY", "LOCK", "LOG", "rocksdb.spare"};
 constexpr std::string_view rocksdb_prefixes[] = {"MANIFEST-", "OPTIONS-", "LOG.old."};
 constexpr std::string_view rocksdb_endings[] = {".sst", ".blob", ".log"};
 constexpr std::string_view sql_signs[] = {"spool.sqlite"};

@@ -51,6 +51,8 @@ public:
   static constexpr std::size_t walk_max = 65536;
   static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
   static constexpr std::size_t page_entries_max = 4096;
+  /// Disk space kept back, out of disk_reserve, so that the database opens on a full disk.
+  static constexpr std::uint64_t spare_max = 64 * 1024 * 1024;
   /// One READ returns this much at most, when the host does not wish for less.
   static constexpr std::uint64_t read_max = 4 * chunk_size;
 
@@ -84,6 +86,9 @@ private:
   void check_format();
   void recover_counters();
   void drop_old_stages();
+  [[nodiscard]] rocksdb::Status open_for_all(rocksdb::DBOptions options);
+  void keep_spare();
+  [[nodiscard]] bool drop_spare() noexcept;
   void check_space();
   void try_resume(hedwig_time_ns steady);
   void begin_resume(hedwig_time_ns steady);
@@ -169,6 +174,7 @@ private:
   bool compacts_ = true;          // the writer's own
   rocksdb::FileLock* reading_lock_ = nullptr;
   std::atomic<std::uint64_t> disk_free_{0};
+  bool spare_is_there_ = false; // the writer's own
 
   std::atomic<hedwig_status> background_{HEDWIG_OK}; // what the database failed with; OK again after a resume
   bool no_space_ = false;                            // below the reserve; the writer's own

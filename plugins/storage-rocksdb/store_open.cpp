@@ -16,6 +16,7 @@
 #include <future>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -130,6 +131,7 @@ rocksdb::DBOptions rocksdb_store::database_options() {
   options.max_total_wal_size = 4 * settings_.memtable_size;
   options.max_open_files = settings_.open_files;
   options.bytes_per_sync = 1024 * 1024;
+  options.manifest_preallocation_size = 256 * 1024;
   options.info_log = std::make_shared<database_log>(the_host());
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
@@ -201,6 +203,37 @@ rocksdb::Status rocksdb_store::open_as(const rocksdb::DBOptions& options) {
   return status;
 }
 
+/// To open takes a little space, and to write out what the log held as much as there is of that. On a full disk the one
+/// comes out of the spare file, and the other waits.
+rocksdb::Status rocksdb_store::open_for_all(rocksdb::DBOptions options) {
+  auto status = open_as(options);
+  if (!status.IsNoSpace() || !drop_spare())
+    return status;
+  the_host().log(HEDWIG_LOG_WARN, "the disk is full: opened with what was kept back for that", {});
+  options.avoid_flush_during_recovery = true;
+  return open_as(options);
+}
+
+bool rocksdb_store::drop_spare() noexcept {
+  spare_is_there_ = false;
+  return ::unlink((settings_.path + "/rocksdb.spare").c_str()) == 0;
+}
+
+/// Where the file system cannot set space aside there is none.
+void rocksdb_store::keep_spare() {
+  auto size = std::min(settings_.disk_reserve / 4, spare_max);
+  if (spare_is_there_ || size == 0 || disk_free_ < settings_.disk_reserve + settings_.disk_reserve / 16 + size)
+    return;
+  spare_is_there_ = true; // or tried
+  auto file = ::open((settings_.path + "/rocksdb.spare").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0)
+    return;
+  bool made = ::fallocate(file, 0, 0, static_cast<off_t>(size)) == 0;
+  ::close(file);
+  if (!made && !drop_spare())
+    the_host().log(HEDWIG_LOG_WARN, "the spare file cannot be removed", {});
+}
+
 void rocksdb_store::open_database() {
   auto options = database_options();
   auto damage = find_log_damage(settings_.path);
@@ -215,7 +248,7 @@ void rocksdb_store::open_database() {
   }
   if (settings_.read_only)
     options.info_log = std::make_shared<silence>(); // else it begins a new file
-  auto status = settings_.read_only ? open_for_reading(options) : open_as(options);
+  auto status = settings_.read_only ? open_for_reading(options) : open_for_all(options);
   if (status.ok())
     return;
   auto text = status.ToString();
@@ -376,6 +409,7 @@ void rocksdb_store::check_space() {
   no_space_ = free < wanted;
   if (background_ != HEDWIG_OK)
     return;
+  keep_spare();
   if (no_space_)
     set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
   else

@@ -105,6 +105,27 @@ class FullDisk(Case):
                          lambda: f"{acknowledged} to arrive\n{relay.log_tail()}")
                 relay.stop()
 
+    def test_a_start_on_a_full_disk_delivers_what_is_there_and_takes_mail_when_there_is_room(self):
+        disk = self.small_disk(256)
+        accept = threading.Event()
+        sink = self.sink(on_rcpt=lambda *_: None if accept.is_set() else "450 4.2.0 not yet")
+        relay = self.relay({"storage": {"base_path": str(disk / "spool")}, "queue": {"disk_reserve_bytes": 64 * MIB},
+                            "retry": {"initial_delay": "1s", "max_delay": "1s", "jitter": 0.0},
+                            "server": {"max_retries": 1000}}, sink.next_hop)
+        for number in range(5):
+            self.assertEqual(self.attempt(relay, f"before {number}")[0], 250)
+        relay.stop()
+        ballast = self.fill(disk, 0)
+        self.assertEqual(self.free(disk), 0)
+        relay.start()
+        self.assertEqual(self.attempt(relay)[0], 452)
+        accept.set()
+        self.assertEqual({got.message["Subject"] for got in sink.wait(5, 60, relay)}, {f"before {n}" for n in range(5)})
+        wait_for(lambda: not relay.queue(), 30, relay.log_tail)
+        ballast.unlink()
+        wait_for(lambda: self.attempt(relay, "after")[0] == 250, 30, relay.log_tail, 0.1)
+        relay.stop()
+
 
 if __name__ == "__main__":
     main()

@@ -18,11 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file system of 24 MiB in memory, or a reason why there is none.
+/// A file system in memory, or a reason why there is none.
 class small_disk {
 public:
-  small_disk() {
-    if (::mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, "size=24m") != 0)
+  explicit small_disk(int mebibytes = 24) {
+    auto size = "size=" + std::to_string(mebibytes) + "m";
+    if (::mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, size.c_str()) != 0)
       reason_ = std::string{"a tmpfs cannot be mounted here: "} + std::strerror(errno);
   }
   ~small_disk() {
@@ -84,6 +85,50 @@ TEST_P(full_disk, is_reported_and_survived) {
 
 INSTANTIATE_TEST_SUITE_P(store, full_disk, testing::Values(HEDWIG_TEST_STORES),
                          [](const auto& one) { return std::string{one.param}; });
+
+TEST(rocksdb_on_a_full_disk, opens_delivers_and_takes_mail_again_when_there_is_room) {
+  small_disk disk{48};
+  if (!disk.reason().empty())
+    GTEST_SKIP() << disk.reason();
+  auto settings = settings_for("rocksdb", disk.path() + "/spool");
+  settings.numbers["disk_reserve"] = 16 << 20;
+  auto spare = disk.path() + "/spool/rocksdb.spare";
+  auto start = [&] {
+    auto store = std::make_unique<store_client>(plugin_file("rocksdb"), settings);
+    EXPECT_EQ(store->start(), HEDWIG_OK) << store->error();
+    return store;
+  };
+  auto store = start();
+  EXPECT_EQ(fs::file_size(spare), 4u << 20);
+  for (std::uint64_t n = 0; n < 20; ++n)
+    ASSERT_EQ(store->put(id_of(n), body_of(n, 100000)).status, HEDWIG_OK);
+  store.reset();
+  auto fill = [&] {
+    std::ofstream ballast{disk.path() + "/ballast", std::ios::app};
+    std::string block(4096, 'b');
+    while (ballast.write(block.data(), static_cast<std::streamsize>(block.size())).flush())
+      ;
+  };
+  for (int starts = 0; starts < 2; ++starts) {
+    fill();
+    ASSERT_EQ(fs::space(disk.path()).available, 0u);
+    store = start();
+    EXPECT_FALSE(fs::exists(spare));
+    EXPECT_EQ(store->health(), HEDWIG_E_NO_SPACE);
+    EXPECT_EQ(store->put(id_of(100), "new").status, HEDWIG_E_NO_SPACE);
+    for (std::uint64_t n = 0; n < 10; ++n) {
+      auto number = n + (starts == 0 ? 0u : 10u);
+      EXPECT_TRUE(store->read_all(id_of(number)).body == body_of(number, 100000)) << number;
+      EXPECT_EQ(store->remove(id_of(number)).status, HEDWIG_OK) << number;
+    }
+    fs::remove(disk.path() + "/ballast");
+    EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_OK && fs::exists(spare); }));
+    EXPECT_EQ(store->put(id_of(200 + static_cast<std::uint64_t>(starts)), "new").status, HEDWIG_OK);
+    store.reset();
+  }
+  store = start();
+  EXPECT_EQ(store->list_all(every_state).size(), 2u);
+}
 
 class fs_files : public testing::Test {
 protected:
