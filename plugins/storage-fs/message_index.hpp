@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <hedwig/storage.h>
+#include <hedwig/storage.hpp>
 
 #include <array>
 #include <cstdint>
@@ -59,7 +59,7 @@ public:
                               std::string& cursor) const;
   std::vector<indexed> by_receipt(std::uint32_t states, hedwig_time_ns due_before, std::size_t limit,
                                   std::string& cursor) const;
-  static constexpr std::size_t walk_max = 65536;
+  static constexpr std::size_t walk_max = sdk::store::walk_max;
   static constexpr std::size_t due_cursor_size = 24;
   static constexpr std::size_t receipt_cursor_size = 16;
 

@@ -50,9 +50,6 @@ struct stage_state {
 /// with recipients that were already served.
 class fs_store final : public sdk::store {
 public:
-  static constexpr std::size_t stages_max = 512;
-  static constexpr std::size_t page_entries_max = 4096;
-  static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
   static constexpr std::uint64_t read_max = 4 * chunk_size;
   /// More folders than this in one group: one syncfs in place of as many fsyncs.
   static constexpr std::size_t folder_syncs_max = 16;

@@ -45,12 +45,6 @@ struct stage_state {
 /// sdk::store for the threads. The stages belong to the writer thread, counters and floors have their own locks.
 class rocksdb_store final : public sdk::store {
 public:
-  /// Bodies under way at once, each with up to one chunk in memory.
-  static constexpr std::size_t stages_max = 512;
-  /// One LIST or CLAIM looks at this many index keys and returns this much metadata at most.
-  static constexpr std::size_t walk_max = 65536;
-  static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
-  static constexpr std::size_t page_entries_max = 4096;
   /// Disk space kept back, out of disk_reserve, so that the database opens on a full disk.
   static constexpr std::uint64_t spare_max = 64 * 1024 * 1024;
   /// One READ returns this much at most, when the host does not wish for less.

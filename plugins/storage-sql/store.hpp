@@ -55,12 +55,6 @@ struct stage_state {
 /// connections out of a pool.
 class sql_store final : public sdk::store {
 public:
-  /// Bodies under way at once, each with up to one chunk in memory.
-  static constexpr std::size_t stages_max = 512;
-  /// One LIST or CLAIM looks at this many rows and returns this much metadata at most.
-  static constexpr std::size_t walk_max = 65536;
-  static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
-  static constexpr std::size_t page_entries_max = 4096;
   /// One READ returns this much at most.
   static constexpr std::uint64_t read_max = 4 * chunk_size;
   /// A transaction that lost against another one is repeated this often.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Installs the SDK alone into an empty folder and builds the C example against it, as a plugin author would: once with
-the CMake package, once with pkg-config. The plugins must export the entry and nothing else."""
+"""Installs the SDK alone into an empty folder and builds examples in C and in C++ against it, as a plugin author would: once
+with the CMake package, once with pkg-config. The plugins must export the entry and nothing else, and load in
+hedwig-plugin-check."""
 import os
 import pathlib
 import subprocess
@@ -11,9 +12,10 @@ here = pathlib.Path(__file__).resolve().parent
 build = os.environ["HEDWIG_BUILD_DIR"]
 
 LISTS = """cmake_minimum_required(VERSION 3.25)
-project(mine LANGUAGES C)
+project(mine LANGUAGES C CXX)
 find_package(HedwigSDK 1.0 REQUIRED)
 hedwig_add_plugin(filter-mine SOURCES filter.c)
+hedwig_add_plugin(auth-mine SOURCES auth.cpp)
 """
 
 
@@ -21,6 +23,14 @@ def run(*command, **more):
     done = subprocess.run(command, capture_output=True, text=True, **more)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def loads(plugin):
+    """It can be loaded and its providers be seen; there are tests for storage only so far."""
+    check = pathlib.Path(build) / "bin" / "hedwig-plugin-check"
+    if check.exists():
+        done = subprocess.run([check, plugin], capture_output=True, text=True, timeout=300)
+        assert "fits this plugin" in done.stdout + done.stderr, (plugin, done.stdout, done.stderr)
 
 
 def exported(plugin):
@@ -35,13 +45,16 @@ with tempfile.TemporaryDirectory() as folder:
     source = root / "source"
     source.mkdir()
     (source / "filter.c").write_text((here / "filter_invalid_domain.c").read_text())
+    (source / "auth.cpp").write_text((here / "auth_example.cpp").read_text())
     (source / "CMakeLists.txt").write_text(LISTS)
     run("cmake", "-S", str(source), "-B", str(root / "build"), f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DCMAKE_INSTALL_PREFIX={prefix}")
     run("cmake", "--build", str(root / "build"))
     run("cmake", "--install", str(root / "build"))
-    plugin = prefix / "lib/hedwig/plugins/filter-mine.so"
-    assert exported(plugin) == ["hedwig_plugin_v1"], exported(plugin)
+    for name in ("filter-mine", "auth-mine"):
+        plugin = prefix / f"lib/hedwig/plugins/{name}.so"
+        assert exported(plugin) == ["hedwig_plugin_v1"], exported(plugin)
+        loads(plugin)
 
     environment = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
     answer = run("pkg-config", f"--define-variable=prefix={prefix}", "--cflags", "hedwig-sdk", env=environment)
@@ -50,6 +63,10 @@ with tempfile.TemporaryDirectory() as folder:
     assert run("pkg-config", "--variable=plugindir", "hedwig-sdk", env=environment).strip().endswith("lib/hedwig/plugins")
     run("gcc", "-std=c99", "-shared", "-fPIC", "-fvisibility=hidden", *answer.split(), str(source / "filter.c"), "-o",
         str(root / "plain.so"))
+    run("g++", "-std=c++20", "-shared", "-fPIC", "-fvisibility=hidden", *answer.split(), str(source / "auth.cpp"), "-o",
+        str(root / "plain-auth.so"), "-pthread")
+    loads(root / "plain.so")
+    loads(root / "plain-auth.so")
 
     (source / "CMakeLists.txt").write_text(LISTS.replace("HedwigSDK 1.0", "HedwigSDK 2.0"))
     wrong = subprocess.run(["cmake", "-S", str(source), "-B", str(root / "build2"), f"-DCMAKE_PREFIX_PATH={prefix}"],

@@ -29,31 +29,14 @@ struct options {
 
 options parse(int count, char** arguments) {
   options wanted;
-  for (int i = 1; i < count; ++i) {
-    std::string name = arguments[i];
-    if (name == "--verbose") {
-      wanted.verbose = true;
-      continue;
-    }
-    std::string value = i + 1 < count ? arguments[++i] : "";
-    auto number = std::strtoull(value.c_str(), nullptr, 10);
-    if (name == "--store")
-      wanted.stores.push_back(value);
-    else if (name == "--messages")
-      wanted.messages = number;
-    else if (name == "--every")
-      wanted.every = number;
-    else if (name == "--waits")
-      wanted.waits = number;
-    else if (name == "--seed")
-      wanted.seed = number;
-    else {
-      std::fprintf(stderr, "unknown option %s\n", name.c_str());
-      std::exit(2);
-    }
-  }
-  if (wanted.stores.empty())
-    wanted.stores = built_stores();
+  read_options(count, arguments,
+               {.flags = {{"--verbose", &wanted.verbose}},
+                .numbers = {{"--messages", &wanted.messages},
+                            {"--every", &wanted.every},
+                            {"--waits", &wanted.waits},
+                            {"--seed", &wanted.seed}},
+                .texts = {},
+                .stores = &wanted.stores});
   return wanted;
 }
 

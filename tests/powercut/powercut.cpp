@@ -40,37 +40,18 @@ std::uint32_t parse_lie(const std::string& text) {
 
 options parse(int count, char** arguments) {
   options wanted;
-  for (int i = 1; i < count; ++i) {
-    std::string name = arguments[i];
-    if (name == "--expect-loss") {
-      wanted.expect_loss = true;
-      continue;
-    }
-    std::string value = i + 1 < count ? arguments[++i] : "";
-    auto number = std::strtoull(value.c_str(), nullptr, 10);
-    if (name == "--store")
-      wanted.stores.push_back(value);
-    else if (name == "--messages")
-      wanted.messages = number;
-    else if (name == "--runs")
-      wanted.runs = number;
-    else if (name == "--points")
-      wanted.points = number; // "all" is 0
-    else if (name == "--choices")
-      wanted.choices = number;
-    else if (name == "--recoveries")
-      wanted.recoveries = number;
-    else if (name == "--seed")
-      wanted.seed = number;
-    else if (name == "--lie")
-      wanted.lie = parse_lie(value);
-    else {
-      std::fprintf(stderr, "unknown option %s\n", name.c_str());
-      std::exit(2);
-    }
-  }
-  if (wanted.stores.empty())
-    wanted.stores = built_stores();
+  std::string lie;
+  read_options(count, arguments,
+               {.flags = {{"--expect-loss", &wanted.expect_loss}},
+                .numbers = {{"--messages", &wanted.messages},
+                            {"--runs", &wanted.runs},
+                            {"--points", &wanted.points}, // "all" is 0
+                            {"--choices", &wanted.choices},
+                            {"--recoveries", &wanted.recoveries},
+                            {"--seed", &wanted.seed}},
+                .texts = {{"--lie", &lie}},
+                .stores = &wanted.stores});
+  wanted.lie = parse_lie(lie);
   return wanted;
 }
 

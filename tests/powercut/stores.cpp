@@ -24,6 +24,29 @@ constexpr std::size_t texts_max = 20;
 
 } // namespace
 
+void read_options(int count, char** arguments, const option_table& known) {
+  for (int i = 1; i < count; ++i) {
+    std::string name = arguments[i];
+    if (auto flag = known.flags.find(name); flag != known.flags.end()) {
+      *flag->second = true;
+      continue;
+    }
+    std::string value = i + 1 < count ? arguments[++i] : "";
+    if (auto number = known.numbers.find(name); number != known.numbers.end()) {
+      *number->second = std::strtoull(value.c_str(), nullptr, 10);
+    } else if (auto text = known.texts.find(name); text != known.texts.end()) {
+      *text->second = value;
+    } else if (name == "--store") {
+      known.stores->push_back(value);
+    } else {
+      std::fprintf(stderr, "unknown option %s\n", name.c_str());
+      std::exit(2);
+    }
+  }
+  if (known.stores->empty())
+    *known.stores = built_stores();
+}
+
 const disk_api& need_shim(char** arguments) {
   using getter = const disk_api* (*)();
   if (auto* get = reinterpret_cast<getter>(::dlsym(RTLD_DEFAULT, "hedwig_disk")))

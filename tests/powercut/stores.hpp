@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -15,6 +16,16 @@
 
 // What the power cut and the failing calls share: the shim, a load, and what the store owes after it.
 namespace hedwig::test {
+
+/// Reads "--flag" and "--name VALUE", and "--store KIND" any number of times, by default every kind that is built. At
+/// an option that is not known the program ends with 2.
+struct option_table {
+  std::map<std::string, bool*> flags;
+  std::map<std::string, std::size_t*> numbers; ///< what is no number is 0
+  std::map<std::string, std::string*> texts;
+  std::vector<std::string>* stores;
+};
+void read_options(int count, char** arguments, const option_table& known);
 
 /// The shim's functions. Starts this program anew with the shim loaded when it is not: `arguments` are main's.
 const disk_api& need_shim(char** arguments);

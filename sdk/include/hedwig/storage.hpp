@@ -107,6 +107,13 @@ struct state_stats {
 /// thread, the others on reader threads while commits go on. All may throw failure (or anything), but close().
 class store {
 public:
+  /// Limits that a store may well have, here so that all have the same. Bodies under way at once;
+  static constexpr std::size_t stages_max = 512;
+  /// what one LIST or CLAIM looks at; and what it returns at most, in entries and in bytes of metadata.
+  static constexpr std::size_t walk_max = 65536;
+  static constexpr std::size_t page_entries_max = 4096;
+  static constexpr std::size_t page_bytes_max = 4 * 1024 * 1024;
+
   explicit store(const host& h) noexcept : host_{h} {}
   store(const store&) = delete;
   store& operator=(const store&) = delete;
