@@ -81,6 +81,20 @@ TEST(admin_render, escapes_all_that_a_peer_said) {
   }
 }
 
+TEST(admin_render, says_what_became_of_a_message) {
+  auto said = [](const char* verb, const char* when) {
+    return render_change(object_of(R"({"id":"X","when":")" + std::string{when} + R"("})"), verb);
+  };
+  EXPECT_EQ(said("hold", "now"), "X: held\n");
+  EXPECT_EQ(said("bounce", "now"), "X: bounced\n");
+  EXPECT_EQ(said("delete", "now"), "X: deleted\n");
+  EXPECT_EQ(said("retry", "now"), "X: is tried now\n");
+  EXPECT_EQ(said("release", "once deliveries are resumed"), "X: released, is tried once deliveries are resumed\n");
+  EXPECT_EQ(said("bounce", "after the attempt that is under way"),
+            "X: is bounced after the attempt that is under way\n");
+  EXPECT_EQ(said("hold", "it was held already"), "X: it was held already\n");
+}
+
 TEST(admin_render, survives_members_that_are_missing_or_of_another_type) {
   for (auto* answer :
        {"{}", R"({"messages":{},"recipient_states":3,"store":[],"listeners":"x","actors":null})",
