@@ -5,9 +5,12 @@
 #include <Poco/Data/PostgreSQL/SessionHandle.h>
 #include <Poco/Data/SQLite/Connector.h>
 #include <Poco/Data/SQLite/SQLiteException.h>
+#include <Poco/Data/SQLite/Utility.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 
@@ -19,6 +22,8 @@ namespace data = Poco::Data;
 using data::Keywords::into;
 using data::Keywords::use;
 
+/// Seconds that Poco tries to open a file of SQLite that gives errors; its own default is a minute.
+constexpr std::size_t open_patience = 2;
 constexpr std::uint64_t begin_key = ~std::uint64_t{0}, commit_key = begin_key - 1, rollback_key = begin_key - 2;
 
 /// Poco 1.11 gives PostgreSQL's SQLSTATE in its text alone: "... State: 53100 Detail: ...".
@@ -86,6 +91,26 @@ void bury(std::unique_ptr<data::Statement> one) {
   static auto* const graveyard = new std::vector<std::unique_ptr<data::Statement>>;
   std::lock_guard guard{mutex};
   graveyard->push_back(std::move(one));
+}
+
+int last_errno(sqlite3* database, int which_file) noexcept {
+  sqlite3_file* file = nullptr;
+  int number = 0;
+  if (sqlite3_file_control(database, "main", which_file, static_cast<void*>(&file)) == SQLITE_OK && file != nullptr &&
+      file->pMethods != nullptr)
+    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+  return number;
+}
+
+/// SQLite calls a database damaged where the disk gave back an error instead of a page; only its files remember.
+sql_error with_cause(sql_error what, const data::Session& session, engine which) {
+  if (which != engine::sqlite || what.kind != trouble::corrupt)
+    return what;
+  auto* database = data::SQLite::Utility::dbHandle(session);
+  for (int file : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER})
+    if (int number = last_errno(database, file); number == EIO || number == ENXIO)
+      return {trouble::unreadable, std::string{"reading its file: "} + std::strerror(number)};
+  return what;
 }
 
 } // namespace
@@ -194,7 +219,7 @@ std::size_t query::run() {
     has_run_ = true;
     return rows_;
   } catch (...) {
-    auto what = understand(session_.isConnected());
+    auto what = with_cause(understand(session_.isConnected()), session_, engine_);
     if (engine_ == engine::postgresql && has_run_)
       bury(std::move(statement_));
     throw what;
@@ -249,10 +274,14 @@ void connection::reconnect() {
       return;
     }
     session_.reset();
-    session_ = std::make_unique<data::Session>(
-        engine_ == engine::sqlite ? data::SQLite::Connector::KEY : data::PostgreSQL::Connector::KEY, target_);
+    session_ = engine_ == engine::sqlite
+                   ? std::make_unique<data::Session>(data::SQLite::Connector::KEY, target_, open_patience)
+                   : std::make_unique<data::Session>(data::PostgreSQL::Connector::KEY, target_);
   } catch (...) {
-    throw understand(false);
+    auto what = understand(false);
+    if (engine_ == engine::sqlite && what.kind == trouble::lost) // a file, not a server
+      what.kind = trouble::io;
+    throw what;
   }
 }
 
@@ -262,7 +291,7 @@ std::unique_ptr<query> connection::make(const statement_text& text) {
   try {
     return std::make_unique<query>(*session_, engine_, text);
   } catch (...) {
-    throw understand(session_->isConnected());
+    throw with_cause(understand(session_->isConnected()), *session_, engine_);
   }
 }
 
@@ -278,7 +307,7 @@ std::string connection::ask_text(const std::string& sql) {
   try {
     *session_ << sql, into(answer), data::Keywords::now;
   } catch (...) {
-    throw understand(session_->isConnected());
+    throw with_cause(understand(session_->isConnected()), *session_, engine_);
   }
   return answer;
 }

@@ -28,6 +28,7 @@ enum class trouble {
   held,     ///< another instance runs under our name
   read_only,
   corrupt,
+  unreadable, ///< the disk gave an error instead of a page; the connection goes on
   io,
   other
 };

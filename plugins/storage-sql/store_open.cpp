@@ -46,6 +46,7 @@ hedwig_status status_of(trouble kind) noexcept {
   case trouble::corrupt:
     return HEDWIG_E_CORRUPT;
   case trouble::read_only:
+  case trouble::unreadable:
   case trouble::io:
     return HEDWIG_E_IO;
   case trouble::other:
@@ -426,7 +427,7 @@ void sql_store::note(const sql_error& e) {
       next_try_ = the_host().steady() + try_delay_first;
     set_health(HEDWIG_E_NO_SPACE, e.what());
   } else if (kind == trouble::lost || kind == trouble::held || kind == trouble::io || kind == trouble::read_only ||
-             kind == trouble::corrupt) {
+             kind == trouble::corrupt || kind == trouble::unreadable) {
     if (!std::exchange(down_, true)) {
       next_try_ = 0;
       try_delay_ = try_delay_first;

@@ -89,6 +89,7 @@ public:
         expect_message(store_, {number, body_of(number, size_of(number)), std::to_string(number)},
                        rules::put_is_one_step);
   }
+  std::size_t kept() const { return kept_.size(); }
   std::uint64_t first_kept() const { return kept_.at(0); }
   void forget_first() { kept_.erase(kept_.begin()); }
 
@@ -207,6 +208,8 @@ void survives_a_full_disk(context& run) {
       expect_status(last, HEDWIG_E_NO_SPACE, rules::no_space_is_452, "PUT on a full disk");
   }
   expect(last.status == HEDWIG_E_NO_SPACE, rules::no_space_is_452, "100 MB went onto a disk of 64 MiB");
+  expect(book.kept() != 0, rules::no_space_is_452,
+         "not one PUT was taken with 64 MiB free: let the settings of --config reserve less for a full disk");
   expect(soon([&] { return store.health() == HEDWIG_E_NO_SPACE; }), rules::health_refuses,
          "health() is {} on a full disk", name_of(store.health()));
   auto number = book.first_kept();
