@@ -231,7 +231,14 @@ admin_answer admin_api::metrics() {
   all.gauge("hedwig_paused").set(context_.paused.load());
   all.gauge("hedwig_resident_memory_bytes").set(static_cast<std::int64_t>(resident_bytes()));
   all.gauge("hedwig_message_memory_bytes").set(static_cast<std::int64_t>(buffer_bytes_live()));
-  all.gauge("logqueue_pending_append_bytes").set(static_cast<std::int64_t>(context_.memory.receiving.load()));
+  auto ledger = context_.memory.ledger();
+  auto bytes = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  for (std::size_t i = 0; i < memory_user_count; ++i)
+    all.gauge("hedwig_memory_used_bytes", to_string_view(static_cast<memory_user>(i))).set(bytes(ledger.used[i]));
+  all.gauge("hedwig_memory_limit_bytes").set(bytes(ledger.limit));
+  all.gauge("hedwig_memory_peak_bytes").set(bytes(ledger.peak));
+  all.gauge("logqueue_pending_append_bytes")
+      .set(bytes(ledger.of(memory_user::sessions) + ledger.of(memory_user::spooler)));
   all.gauge("hedwig_store_requests_in_flight").set(static_cast<std::int64_t>(context_.plugins.store->in_flight()));
   all.gauge("hedwig_store_requests_waiting").set(static_cast<std::int64_t>(context_.plugins.store->waiting()));
   all.gauge("hedwig_open_descriptors").set(open_descriptors());
@@ -290,9 +297,18 @@ Poco::JSON::Object admin_api::memory() const {
   auto policy = context_.policy();
   Poco::JSON::Object object;
   object.set("resident_bytes", resident_bytes());
-  object.set("receiving_bytes", context_.memory.receiving.load());
+  auto ledger = context_.memory.ledger();
+  Poco::JSON::Object users;
+  for (std::size_t i = 0; i < memory_user_count; ++i)
+    users.set(std::string{to_string_view(static_cast<memory_user>(i))}, ledger.used[i]);
+  object.set("users", users);
+  object.set("used_bytes", ledger.total);
+  object.set("limit_bytes", ledger.limit);
+  object.set("peak_bytes", ledger.peak);
+  object.set("limit_met", ledger.refused);
+  object.set("receiving_bytes", ledger.of(memory_user::sessions) + ledger.of(memory_user::spooler));
   object.set("receiving_limit", policy->settings.queue.pending_append_bytes);
-  object.set("active_bytes", context_.memory.active.load());
+  object.set("active_bytes", ledger.of(memory_user::caches));
   object.set("active_limit", policy->settings.queue.active_bytes);
   object.set("buffers_bytes", buffer_bytes_live());
   return object;

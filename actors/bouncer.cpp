@@ -11,6 +11,9 @@ namespace hedwig {
 
 namespace {
 
+/// What a header may have grown by since it was received.
+constexpr std::uint64_t header_room = 16 * 1024;
+
 std::string header_of(const rope& body) {
   auto block = mail::header_block::parse(body);
   if (!block)
@@ -65,8 +68,12 @@ void bouncer::on_report(const report_failure& request) {
     notify(request, &*request.message->body);
     return;
   }
+  // No more of it than may go back: a header is within its limit but for what we added.
+  auto policy = relay().policy();
+  auto most = std::max(policy->settings.server.max_header_size + header_room, policy->settings.dsn.max_return_size);
   loading_.insert_or_assign(request.message->id, request);
-  send(handles_->spooler, load_body{request.message->id, caf::actor_cast<caf::actor>(this)});
+  send(handles_->spooler,
+       load_body{.id = request.message->id, .reply_to = caf::actor_cast<caf::actor>(this), .length = most});
 }
 
 void bouncer::on_body(const body_loaded& loaded) {
@@ -81,7 +88,7 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   auto header = body == nullptr ? std::string{} : header_of(*body);
   auto& dsn_settings = policy->settings.dsn;
   auto wanted = dsn_settings.return_message == config::dsn_return::full && !request.delay;
-  auto whole = wanted && body != nullptr && body->size() <= dsn_settings.max_return_size;
+  auto whole = wanted && body != nullptr && request.message->size <= dsn_settings.max_return_size;
   auto original = whole ? body->flatten() : std::string{};
   if (wanted && !whole)
     relay().counts.limit_hit("dsn.max_return_size").add();
@@ -110,6 +117,8 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   made.from_domains = {policy->settings.server.hostname};
   made.subject = "delivery status notification";
   made.size = dsn.text.size();
+  made.memory = std::make_shared<memory_reservation>(relay().memory, memory_user::spooler);
+  made.memory->grow_anyway(made.size);
   rope text;
   text.append_copy(dsn.text);
   made.body = std::move(text);

@@ -5,6 +5,7 @@
 #include "actors/policy.hpp"
 #include "actors/relay_metrics.hpp"
 #include "runtime/base/clock.hpp"
+#include "runtime/base/memory_budget.hpp"
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 #include "runtime/plugin/storage_client.hpp"
@@ -37,25 +38,18 @@ struct relay_plugins {
   std::vector<configured_filter> filters;                   ///< run in order
 };
 
-/// Bytes of message bodies that are in memory, by who holds them; every user adds and subtracts its own.
-/// Thread-safe. The limits are `queue.pending_append_bytes` and `queue.active_bytes`.
-struct memory_ledger {
-  std::atomic<std::uint64_t> receiving{0}; ///< taken from clients, not yet committed
-  std::atomic<std::uint64_t> active{0};    ///< committed, held for delivery
-};
-
 /// What every actor of one relay shares. Owned by the program (or the simulation); outlives the actor system.
 class relay_context {
 public:
   relay_context(hedwig::clock& clock_in_use, std::shared_ptr<const relay_policy> first, std::uint64_t seed)
     : time{clock_in_use}, metrics{first->settings.server.metrics.max_label_values}, counts{metrics},
-      policy_{std::move(first)}, seed_{seed} {}
+      memory{limits_of(*first)}, policy_{std::move(first)}, seed_{seed} {}
 
   hedwig::clock& time;
   telemetry::metrics metrics;
   relay_metrics counts;
   actor_directory actors;
-  memory_ledger memory;
+  memory_budget memory;                        ///< of message bodies
   std::vector<io_unit*> units;                 ///< set before the first actor is spawned
   dns::resolver* resolver = nullptr;           ///< likewise
   relay_plugins plugins;                       ///< likewise
@@ -65,11 +59,15 @@ public:
   std::atomic<std::uint64_t> retries_asked{0}; ///< by an operator: ends the rest of every destination
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint32_t> deliveries_open{0};
+  std::atomic<std::uint64_t> attempts_open{0}; ///< messages that were handed out for delivery and are not settled
 
   /// The settings in force and what was made of them; hold on to it for one decision, not for longer.
   [[nodiscard]] std::shared_ptr<const relay_policy> policy() const { return policy_.load(std::memory_order_acquire); }
   /// SIGHUP.
-  void replace_policy(std::shared_ptr<const relay_policy> next) { policy_.store(std::move(next)); }
+  void replace_policy(std::shared_ptr<const relay_policy> next) {
+    memory.set_limits(limits_of(*next));
+    policy_.store(std::move(next));
+  }
 
   /// Sessions and deliveries go round the loops.
   [[nodiscard]] io_unit& next_unit() noexcept {
@@ -83,6 +81,13 @@ public:
   void report_actor_failure(std::string_view role, std::string_view label, std::string_view what) noexcept;
 
 private:
+  [[nodiscard]] static memory_limits limits_of(const relay_policy& policy) noexcept {
+    auto& settings = policy.settings;
+    return {.total = settings.process.message_memory,
+            .received = settings.queue.pending_append_bytes,
+            .kept = settings.queue.active_bytes};
+  }
+
   std::atomic<std::shared_ptr<const relay_policy>> policy_;
   std::atomic<std::uint32_t> next_unit_{0};
   std::atomic<std::uint64_t> seed_;

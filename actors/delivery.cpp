@@ -86,7 +86,8 @@ caf::behavior delivery::begin() {
   choose_order();
   next_host();
   return {[this](const addresses_found& found) { on_addresses(found); },
-          [this](deliver& request) { on_deliver(request); }, [this](release) { on_release(); }};
+          [this](deliver& request) { on_deliver(request); }, [this](const body_loaded& part) { on_body(part); },
+          [this](release) { on_release(); }};
 }
 
 void delivery::end() {
@@ -346,7 +347,35 @@ void delivery::advance() {
   if (!session_)
     return;
   send_output();
+  ask_for_body();
   watch_time();
+}
+
+/// One part goes out while the next one is read.
+void delivery::ask_for_body() {
+  auto part = std::min(body_part_size, policy_->settings.queue.stage_above);
+  auto wanted = std::min(session_->body_wanted(part / 2), part);
+  if (wanted == 0 || !stream_ || std::exchange(body_asked_, true))
+    return;
+  send(assignment_.spooler, load_body{.id = job_->message->id,
+                                      .reply_to = caf::actor_cast<caf::actor>(this),
+                                      .token = transaction_,
+                                      .offset = body_read_,
+                                      .length = wanted});
+}
+
+void delivery::on_body(const body_loaded& part) {
+  if (part.token != transaction_ || !std::exchange(body_asked_, false) || !session_ ||
+      session_->stage() != smtp::client_stage::body)
+    return;
+  if (part.body) {
+    body_read_ += part.body->size();
+    session_->add_body(*part.body);
+  } else {
+    untried_ = readable_later(part.status);
+    session_->body_lost(body_unreadable().text);
+  }
+  advance();
 }
 
 void delivery::send_output() {
@@ -402,9 +431,16 @@ void delivery::begin_transaction() {
   set_state("sending");
   transaction_began_ = loop().now();
   auto& message = *job_->message;
-  smtp::client_transaction transaction{.reverse_path = message.envelope.reverse_path, .body = *message.body};
+  ++transaction_;
+  body_read_ = 0;
+  body_asked_ = false;
+  smtp::client_transaction transaction{.reverse_path = message.envelope.reverse_path};
   if (job_->signature.size() > 0)
-    transaction.body.prepend(job_->signature);
+    transaction.body.append(job_->signature);
+  if (message.body)
+    transaction.body.append(*message.body);
+  else
+    transaction.body_follows = message.size;
   transaction.is_8bit = message.envelope.body != queue::body_type::seven_bit;
   transaction.needs_smtputf8 = message.envelope.smtputf8;
   for (auto index : remaining_)
@@ -455,11 +491,17 @@ void delivery::report(const std::vector<smtp::recipient_outcome>& outcomes) {
     return;
   attempt_outcome ended{job_->message->id, {}};
   auto remote = remote_text();
+  // That the store cannot be read for a moment is no failure of the message.
+  auto untried = std::exchange(untried_, false);
   for (auto& one : outcomes)
-    ended.outcomes.push_back({static_cast<std::uint32_t>(one.recipient),
-                              kind_of(one.disposition),
-                              {static_cast<std::uint16_t>(one.reply_code), one.status.text(), one.text},
-                              remote});
+    if (untried && one.disposition == smtp::disposition::deferred && one.reply_code == 0)
+      ended.outcomes.push_back(
+          {static_cast<std::uint32_t>(one.recipient), queue::outcome_kind::returned, body_unreadable(), remote});
+    else
+      ended.outcomes.push_back({static_cast<std::uint32_t>(one.recipient),
+                                kind_of(one.disposition),
+                                {static_cast<std::uint16_t>(one.reply_code), one.status.text(), one.text},
+                                remote});
   send(assignment_.spooler, std::move(ended));
 }
 

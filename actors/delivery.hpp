@@ -48,6 +48,7 @@ private:
   // messages
   void on_addresses(const addresses_found& found);
   void on_deliver(deliver& request);
+  void on_body(const body_loaded& part);
   void on_release();
 
   // finding a host that answers
@@ -70,6 +71,7 @@ private:
   void on(smtp::client_transaction_done& event);
   void on(const smtp::client_must_close& event);
   void send_output();
+  void ask_for_body();
   void watch_time();
   void on_timeout();
   void begin_transaction();
@@ -96,6 +98,10 @@ private:
   std::optional<delivery_job> job_;
   std::vector<std::uint32_t> remaining_; ///< recipients of the job without a final outcome
   std::uint32_t again_ = 0;              ///< transactions begun anew for the same job
+  std::uint64_t transaction_ = 0;        ///< numbers them: a part of the body may come too late
+  std::uint64_t body_read_ = 0;          ///< bytes of a body that is not in memory, read for this one
+  bool body_asked_ = false;              ///< the next part of it is under way
+  bool untried_ = false;                 ///< it could not be read for a moment
   steady_time transaction_began_{};
   std::string timed_domain_;                  ///< of the last transaction
   telemetry::histogram* send_time_ = nullptr; ///< its

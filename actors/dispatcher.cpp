@@ -42,19 +42,6 @@ queue::outcome outcome_of(std::uint32_t recipient, const dns::no_route& why) {
           .remote = {}};
 }
 
-/// Whether the body may be read all right in a while.
-bool temporary(hedwig_status status) noexcept {
-  switch (status) {
-  case HEDWIG_E_BUSY:
-  case HEDWIG_E_UNAVAILABLE:
-  case HEDWIG_E_TIMEOUT:
-  case HEDWIG_E_IO:
-    return true;
-  default:
-    return false;
-  }
-}
-
 /// What the DNS and the routes know a recipient's domain by: lower case, A-labels.
 std::string routing_domain(const std::string& address) {
   auto domain = queue::domain_of(address);
@@ -220,7 +207,7 @@ void dispatcher::on_hosts(const mail_hosts_found& found) {
 // ---- passing on
 
 void dispatcher::forward(delivery_work work) {
-  if (work.message->body) {
+  if (work.message->body || !work.room) { // in memory already, or read in parts by those who need it
     submit(std::move(work));
     return;
   }
@@ -235,14 +222,14 @@ void dispatcher::on_body(const body_loaded& loaded) {
     return;
   auto& work = found.mapped();
   if (!loaded.body) {
-    auto kind = temporary(loaded.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
+    auto kind = readable_later(loaded.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
     attempt_outcome failed{loaded.id, {}};
     for (auto index : work.recipients)
-      failed.outcomes.push_back({index, kind, {0, "4.3.0", "its body could not be read from the spool"}, {}});
+      failed.outcomes.push_back({index, kind, body_unreadable(), {}});
     send(handles_->spooler, std::move(failed));
     return;
   }
-  work.message = queue::with_body(*work.message, *loaded.body);
+  work.message = queue::with_body(*work.message, *loaded.body, std::move(work.room));
   submit(std::move(work));
 }
 
@@ -279,6 +266,11 @@ void dispatcher::on_signed(const work_signed& answer) {
   auto found = signing_.extract(answer.number);
   if (found.empty())
     return; // its signer was lost, and another one has it now
+  if (answer.status != HEDWIG_OK) {
+    auto kind = readable_later(answer.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
+    give_back(found.mapped(), kind, body_unreadable());
+    return;
+  }
   auto& jobs = found.mapped().jobs;
   for (auto& job : jobs)
     job.signature = answer.signature;

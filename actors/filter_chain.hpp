@@ -21,6 +21,10 @@ public:
   void open(const relay_plugins& plugins, plugin::filter_session_view view,
             std::shared_ptr<plugin::completion_sink> sink, relay_metrics& counts);
   [[nodiscard]] bool empty() const noexcept { return members_.empty(); }
+  /// Some filter looks at the message itself, or may change it: it is needed as a whole.
+  [[nodiscard]] bool want_content() const noexcept {
+    return wanted(plugin::hook::header) || wanted(plugin::hook::body) || wanted(plugin::hook::end);
+  }
 
   [[nodiscard]] std::optional<plugin::verdict> connect(const plugin::filter_session_view& view);
   [[nodiscard]] std::optional<plugin::verdict> helo(const plugin::filter_session_view& view);

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,11 +26,12 @@
 // The whole conversation of the relay, in the order in which a message goes round:
 //
 //   session ─▶ authenticator ─▶ session
-//   session ─▶ spooler ─▶ session                     store_message, message_stored
+//   session ─▶ spooler ─▶ session                     stage_part, part_staged; store_message, message_stored
 //   spooler ─▶ dispatcher                             dispatch
 //   DNS ─▶ dispatcher, delivery                       mail_hosts_found, addresses_found
 //   dispatcher ─▶ spooler ─▶ dispatcher               load_body, body_loaded
 //   dispatcher ─▶ signer ─▶ dispatcher                sign_work, work_signed
+//   signer, delivery, bouncer ─▶ spooler ─▶ them      load_body, body_loaded: part by part
 //   dispatcher ─▶ destination                         deliver
 //   destination ─▶ delivery ─▶ destination            deliver, delivery_status, job_returned
 //   delivery, destination, dispatcher ─▶ spooler      attempt_outcome
@@ -74,14 +76,36 @@ struct authenticated {
   std::vector<std::string> senders; ///< allowed reverse-paths; none: any
 };
 
+/// session ─▶ spooler: a part of a message that is too large for memory, while it arrives. One at a time; each is
+/// answered by a part_staged. Ends with a store_message or a drop_stage, or with the session.
+struct stage_part {
+  message_id id; ///< that the message will have
+  rope part;
+  memory_hold memory; ///< what the part takes of the budget
+  std::uint64_t size_hint = 0;
+  bool first = false;
+  caf::actor reply_to;
+};
+/// spooler ─▶ session: it wants more. With an error everything staged so far is gone.
+struct part_staged {
+  message_id id;
+  hedwig_status status = HEDWIG_E_INTERNAL;
+};
+/// session ─▶ spooler: what was staged is not wanted any more.
+struct drop_stage {
+  message_id id;
+};
+
 /// session ─▶ spooler; bouncer ─▶ spooler. Answered by exactly one message_stored.
 struct store_message {
-  queue::message_ptr message; ///< with its body
+  queue::message_ptr message; ///< with its body, unless it is staged
   bool quarantine = false;    ///< kept, not delivered
   caf::actor reply_to;        ///< may be null
   std::uint64_t token = 0;
   /// Of a delivery status notification: the message it reports on, which is settled once this one is durable.
   std::shared_ptr<const queue::message> about;
+  /// All but these, its last bytes, was staged under its id.
+  std::optional<rope> staged_rest = {};
 };
 /// spooler ─▶ session. HEDWIG_OK: the message would survive a power cut.
 struct message_stored {
@@ -96,6 +120,8 @@ struct message_stored {
 struct delivery_work {
   queue::message_ptr message; ///< its body may not be loaded
   std::vector<std::uint32_t> recipients;
+  /// The room that its body has in memory. Without body and room, who needs the body reads it in parts.
+  memory_hold room = {};
 };
 /// spooler ─▶ dispatcher
 struct dispatch {
@@ -113,17 +139,33 @@ struct addresses_found {
   std::shared_ptr<const dns::address_answer> answer;
 };
 
-/// dispatcher ─▶ spooler
+/// dispatcher, signer, delivery, bouncer ─▶ spooler. Answered by exactly one body_loaded, which may take its time: of
+/// a part, until there is room in memory for it.
 struct load_body {
   message_id id;
   caf::actor reply_to;
+  std::uint64_t token = 0;  ///< comes back
+  std::uint64_t offset = 0; ///< with `length`: a part
+  std::uint64_t length = 0; ///< of the part; 0: the whole body, whose room the asker has
 };
-/// spooler ─▶ dispatcher, bouncer; null when the message is gone or its body unreadable
+/// spooler ─▶ dispatcher, signer, delivery, bouncer; null when the message is gone or its body unreadable
 struct body_loaded {
   message_id id;
+  /// What was asked for, but for a part that reaches beyond the end. Of a part, the bytes count until they are freed.
   std::shared_ptr<const rope> body;
   hedwig_status status = HEDWIG_OK; ///< why there is none
+  std::uint64_t token = 0;
 };
+/// Whether a body that cannot be read for that reason may be read all right in a while.
+[[nodiscard]] constexpr bool readable_later(hedwig_status why) noexcept {
+  return why == HEDWIG_E_BUSY || why == HEDWIG_E_UNAVAILABLE || why == HEDWIG_E_TIMEOUT || why == HEDWIG_E_IO;
+}
+/// What its recipients are put off with.
+[[nodiscard]] inline queue::reply body_unreadable() {
+  return {0, "4.3.0", "its body could not be read from the spool"};
+}
+/// Bytes of one part of a body on its way into the store or out of it; less where queue.stage_above is.
+inline constexpr std::uint64_t body_part_size = 256 * 1024;
 
 /// Where a transaction goes: hosts in the order to try them. Immutable and shared.
 struct site {
@@ -137,7 +179,7 @@ using site_ptr = std::shared_ptr<const site>;
 
 /// Some recipients of one message that go to one destination in one transaction.
 struct delivery_job {
-  queue::message_ptr message; ///< with its body
+  queue::message_ptr message; ///< without its body where that is sent as it is read
   std::vector<std::uint32_t> recipients;
   slice signature; ///< DKIM-Signature fields to put in front; may be empty
   site_ptr destination;
@@ -146,13 +188,14 @@ struct delivery_job {
 /// has all it will ever get.
 struct sign_work {
   std::uint64_t number = 0;   ///< comes back; what a lost signer had is given out again under another one
-  queue::message_ptr message; ///< with its body
+  queue::message_ptr message; ///< without its body where that is signed as it is read
   caf::actor reply_to;
 };
 /// signer ─▶ dispatcher
 struct work_signed {
   std::uint64_t number = 0;
-  slice signature; ///< empty where it could not be signed
+  slice signature;                  ///< empty where it could not be signed
+  hedwig_status status = HEDWIG_OK; ///< or why its body could not be read
 };
 /// dispatcher ─▶ destination; destination ─▶ delivery
 struct deliver {
@@ -251,6 +294,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::rewire)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::plugin_answers)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::authenticate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::authenticated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::stage_part)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::part_staged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::drop_stage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::store_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::message_stored)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::dispatch)

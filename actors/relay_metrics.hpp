@@ -133,6 +133,7 @@ public:
   telemetry::gauge& queue_depth{all_.gauge("hedwig_queue_depth")};
   telemetry::gauge& retry_window{all_.gauge("hedwig_retry_window")};
   telemetry::gauge& active_messages{all_.gauge("hedwig_active_messages")};
+  telemetry::gauge& staged{all_.gauge("hedwig_staged_bodies")};
   telemetry::gauge& destinations{all_.gauge("hedwig_destinations")};
   telemetry::gauge& destinations_resting{all_.gauge("hedwig_destinations_resting")};
   telemetry::gauge& pool_entries{all_.gauge("hedwig_connection_pool_entries")};

@@ -39,7 +39,7 @@ session::session(caf::actor_config& config, relay_context& context, io_unit& uni
                  session_arrival arrival)
   : pinned_actor{config, context, unit, "session", place}, connection_{std::move(arrival.connection)},
     policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)},
-    connections_{arrival.connections} {}
+    memory_{context.memory, memory_user::sessions}, connections_{arrival.connections} {}
 
 caf::behavior session::begin() {
   auto& peer = connection_->peer();
@@ -59,6 +59,7 @@ caf::behavior session::begin() {
   }
   set_down_handler([this](const caf::down_msg&) { on_authenticator_lost(); });
   return {[this](const message_stored& outcome) { on_stored(outcome); },
+          [this](const part_staged& outcome) { on_part_staged(outcome); },
           [this](authenticated& outcome) { on_authenticated(outcome); },
           [this](plugin_answers& answers) { on_plugin_answers(answers); }};
 }
@@ -100,7 +101,9 @@ void session::end() {
     relay().counts.tls("in", "failed").add();
   if (protocol_ && is_open<smtp::ask::authenticate>())
     demonitor(handles_->authenticator->address());
-  relay().memory.receiving.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
+  if (staged_)
+    drop_stage_now();
+  memory_.release();
   timer_.reset();
   stream_.reset();
   filters_ = {};
@@ -161,9 +164,15 @@ std::size_t session::refuse_early_talker(std::string_view data) {
 
 std::size_t session::advance(std::string_view data) {
   std::size_t consumed = 0;
-  while (consumed < data.size() && protocol_->pending() == nullptr && !protocol_->ended()) {
-    consumed += protocol_->feed(data.substr(consumed));
+  while (consumed < data.size() && protocol_->pending() == nullptr && !protocol_->ended() && halted_ == halt::none) {
+    auto rest = data.substr(consumed);
+    if (protocol_->state() == session_state::data && !make_room(rest.size())) {
+      wait_for(halt::memory);
+      break;
+    }
+    consumed += protocol_->feed(rest);
     answer_questions();
+    stage_if_large();
   }
   finish_step();
   return closing_ ? data.size() : consumed;
@@ -172,11 +181,12 @@ std::size_t session::advance(std::string_view data) {
 void session::go_on() {
   answer_questions();
   finish_step();
-  if (!closing_ && protocol_->pending() == nullptr)
+  if (!closing_ && protocol_->pending() == nullptr && halted_ == halt::none)
     stream_->resume_reading(); // what came meanwhile
 }
 
 void session::finish_step() {
+  drop_unwanted_stage();
   account_memory();
   send_output();
   if (draining_ && !closing_ && protocol_->idle()) {
@@ -184,7 +194,9 @@ void session::finish_step() {
     answer_questions();
     send_output();
   }
-  set_state(smtp::to_string_view(protocol_->state()).data());
+  set_state(halted_ == halt::memory  ? "waiting for memory"
+            : halted_ == halt::store ? "waiting for the store"
+                                     : smtp::to_string_view(protocol_->state()).data());
   watch_time();
 }
 
@@ -269,8 +281,7 @@ bool session::answer(const smtp::ask::check_recipient& question) {
 }
 
 bool session::answer(const smtp::ask::check_data&) {
-  auto limit = policy_->settings.queue.pending_append_bytes;
-  if (relay().memory.receiving.load(std::memory_order_relaxed) >= limit) {
+  if (!memory_.grow(smtp::body_slice_octets_first)) {
     relay().counts.refused("memory").add();
     protocol_->refuse(smtp::replies::out_of_memory);
   } else if (auto health = relay().plugins.store->health(); health != HEDWIG_OK) {
@@ -283,14 +294,24 @@ bool session::answer(const smtp::ask::check_data&) {
 }
 
 bool session::answer(smtp::ask::take_message& question) {
+  if (in_hand_ || committing_)
+    return false; // it is under way
   dot_seen_ = loop().now();
-  auto message = make_message(question);
+  if (staged_)
+    return end_stage();
+  if (!front_.empty()) {
+    front_.append(question.body);
+    question.body = std::exchange(front_, {});
+  }
+  auto message = make_message(question.envelope, question.body);
   if (!message) {
     relay().counts.refused("header").add();
     refuse_message(smtp::header_reply(message.error()));
     return true;
   }
   in_hand_ = std::move(*message);
+  memory_.shrink(in_hand_->size);
+  in_hand_->memory = std::make_shared<memory_reservation>(std::move(memory_));
   if (filters_.empty()) {
     settle_message({});
     return !is_open<smtp::ask::take_message>();
@@ -361,10 +382,10 @@ bool session::may_relay_to(const mail::address& forward_path) const {
 
 // ---- the message
 
-std::expected<queue::message, mail::header_fault> session::make_message(smtp::ask::take_message& taken) {
+std::expected<queue::message, mail::header_fault> session::make_message(const smtp::transaction& envelope,
+                                                                        const rope& text) {
   auto& server = policy_->settings.server;
   auto now = relay().time.wall();
-  auto& envelope = taken.envelope;
   queue::message made;
   made.id = message_id::make(now, relay().next_random());
   auto id_text = made.id.text();
@@ -384,7 +405,7 @@ std::expected<queue::message, mail::header_fault> session::make_message(smtp::as
   if (envelope.recipients.size() == 1)
     received.recipient = envelope.recipients.front().forward_path.text();
   auto prepared = mail::prepare_header(
-      taken.body, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
+      text, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
   if (!prepared)
     return std::unexpected{prepared.error()};
 
@@ -439,10 +460,12 @@ void session::settle_message(const plugin::verdict& verdict) {
   store(std::make_shared<const queue::message>(std::move(message)), verdict.action == action::quarantine);
 }
 
-void session::store(queue::message_ptr message, bool quarantine) {
+void session::store(queue::message_ptr message, bool quarantine, std::optional<rope> staged_rest) {
+  static_cast<void>(message->memory->pass_to(memory_user::spooler));
   committing_ = message;
   send(handles_->spooler,
-       store_message{std::move(message), quarantine, caf::actor_cast<caf::actor>(this), ++token_, {}});
+       store_message{
+           std::move(message), quarantine, caf::actor_cast<caf::actor>(this), ++token_, {}, std::move(staged_rest)});
 }
 
 void session::refuse_message(const smtp::reply& why) {
@@ -531,28 +554,14 @@ void session::on_plugin_answers(plugin_answers& answers) {
 
 // ---- limits
 
-void session::account_memory() {
-  auto& total = relay().memory.receiving;
-  std::uint64_t now =
-      protocol_->body_octets_held() + (committing_ ? (*committing_)->size : 0) + (in_hand_ ? in_hand_->size : 0);
-  if (now > held_)
-    total.fetch_add(now - held_, std::memory_order_relaxed);
-  else
-    total.fetch_sub(held_ - now, std::memory_order_relaxed);
-  held_ = now;
-  if (protocol_->state() == session_state::data && now > 0 &&
-      total.load(std::memory_order_relaxed) > policy_->settings.queue.pending_append_bytes) {
-    relay().counts.refused("memory").add();
-    protocol_->abandon_message(smtp::replies::out_of_memory);
-    total.fetch_sub(held_ - protocol_->body_octets_held(), std::memory_order_relaxed);
-    held_ = protocol_->body_octets_held();
-  }
-}
-
 void session::watch_time() {
-  if (closing_)
+  if (closing_ || halted_ == halt::memory) // which has the timer
     return;
   auto& server = policy_->settings.server;
+  if (halted_ == halt::store) {
+    timer_->cancel(); // the client waits for us
+    return;
+  }
   switch (protocol_->state()) {
   case session_state::waiting:
   case session_state::ended:
@@ -567,6 +576,10 @@ void session::watch_time() {
 }
 
 void session::on_timeout() {
+  if (halted_ == halt::memory) {
+    look_for_room();
+    return;
+  }
   if (std::exchange(delaying_, false)) {
     start_protocol(false);
     stream_->resume_reading(); // what came meanwhile, where that is allowed
@@ -584,6 +597,8 @@ void session::on_timeout() {
 void session::close() {
   if (std::exchange(closing_, true))
     return;
+  if (staged_)
+    drop_stage_now();
   set_state("closing");
   timer_->cancel();
   stream_->close();

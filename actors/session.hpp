@@ -44,6 +44,7 @@ private:
 
   // messages
   void on_stored(const message_stored& outcome);
+  void on_part_staged(const part_staged& outcome);
   void on_authenticated(authenticated& outcome);
   void on_authenticator_lost();
   void on_plugin_answers(plugin_answers& answers);
@@ -78,9 +79,25 @@ private:
   }
   [[nodiscard]] bool may_send_as(const mail::address& reverse_path) const;
   [[nodiscard]] bool may_relay_to(const mail::address& forward_path) const;
-  [[nodiscard]] std::expected<queue::message, mail::header_fault> make_message(smtp::ask::take_message& taken);
-  void store(queue::message_ptr message, bool quarantine);
+  [[nodiscard]] std::expected<queue::message, mail::header_fault> make_message(const smtp::transaction& envelope,
+                                                                               const rope& text);
+  void store(queue::message_ptr message, bool quarantine, std::optional<rope> staged_rest = {});
   void refuse_message(const smtp::reply& why);
+
+  // A message too large for memory goes to the store part by part (session_bodies.cpp).
+  enum class halt : std::uint8_t { none, memory, store };
+  [[nodiscard]] std::uint64_t held() const noexcept;
+  [[nodiscard]] bool make_room(std::size_t octets);
+  void wait_for(halt what);
+  void stop_waiting();
+  void look_for_room();
+  void stage_if_large();
+  void begin_stage();
+  void stage_rest_of(rope part);
+  void give_up_message(const smtp::reply& why);
+  void drop_unwanted_stage();
+  void drop_stage_now();
+  bool end_stage();
   void account_memory();
   void watch_time();
   void on_timeout();
@@ -102,7 +119,14 @@ private:
   std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has
   std::uint64_t token_ = 0;                      // of the answer that is awaited
-  std::uint64_t held_ = 0;                       // bytes this session stands for in the memory ledger
+  memory_reservation memory_;                    // of the message being received
+  rope front_;                                   // of it, when a look for the end of its header came too early
+  std::uint64_t next_look_ = 0;                  // bytes held when that is looked for again
+  std::optional<queue::message> staged_;         // it, when it goes to the store while it arrives; without body
+  bool part_open_ = false;                       // a part of it is with the spooler
+  halt halted_ = halt::none;                     // why nothing is read
+  steady_time patience_end_{};
+  std::chrono::nanoseconds look_interval_{};
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
   bool handshaking_ = false;

@@ -40,6 +40,12 @@ struct clean_up {};
 /// How old the metrics about what the store holds may be.
 constexpr auto stock_interval = std::chrono::seconds{5};
 struct look_at_stock {};
+/// How often it is looked whether the parts of bodies that wait for memory may be read.
+constexpr auto memory_interval = std::chrono::milliseconds{20};
+struct look_for_memory {};
+struct discard_again {
+  std::uint64_t stage;
+};
 
 std::uint64_t whole_seconds(wall_time from, wall_time to) {
   return to > from ? static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(to - from).count())
@@ -69,6 +75,8 @@ std::uint64_t waiting_in(const plugin::storage_statistics& from) {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::retry_write)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::clean_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::look_at_stock)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::look_for_memory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::discard_again)
 
 namespace hedwig {
 
@@ -78,6 +86,7 @@ spooler::spooler(caf::actor_config& config, relay_context& context, const actor_
 caf::behavior spooler::make_behavior() {
   sink_ = std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this));
   set_state("opening");
+  set_down_handler([this](const caf::down_msg& down) { on_down(down); });
   count_what_is_there();
   delayed_send(this, stock_interval, look_at_stock{});
   send(this, clean_up{});
@@ -86,13 +95,38 @@ caf::behavior spooler::make_behavior() {
           [this](const attempt_outcome& ended) { on_outcome(ended); },
           [this](const claim_due& question) { on_claim_due(question); },
           [this](const load_body& question) { on_load_body(question); },
+          [this](stage_part& part) { on_stage_part(part); },
+          [this](const drop_stage& what) { on_drop_stage(what); },
+          [this](discard_again what) { drop_taken_stage(what.stage); },
+          [this](look_for_memory) {
+            looking_for_memory_ = false;
+            serve_waiting_parts();
+          },
           [this](const attempts_lost& what) { on_lost(what); },
           [this](const rewire& fresh) { on_rewire(fresh); },
           [this](const console_request& request) { on_console(request); },
           [this](resume_delivery) { on_resume(); },
-          [this](const retry_write& what) { leave_if_done(what.id); },
+          [this](const retry_write& what) {
+            if (auto* of = find(what.id))
+              of->pausing = false;
+            leave_if_done(what.id);
+          },
           [this](look_at_stock) { take_stock(); },
           [this](clean_up) { sweep(); }};
+}
+
+void spooler::drop_taken_stage(std::uint64_t number) {
+  if (number == 0)
+    return;
+  store_->discard(number, then([this, number](auto& answer) {
+                    if (!answer && readable_later(answer.error().status))
+                      delayed_send(this, write_retry_delay, discard_again{number});
+                  }));
+}
+
+void spooler::look_for_memory_later() {
+  if (!std::exchange(looking_for_memory_, true))
+    delayed_send(this, memory_interval, look_for_memory{});
 }
 
 void spooler::on_exit() {
@@ -147,10 +181,9 @@ void spooler::show_stock(const plugin::storage_statistics& found) {
     queued += of.kept_as == HEDWIG_STATE_QUEUED;
     deferred += of.kept_as == HEDWIG_STATE_DEFERRED;
   }
-  counts.ready.set(without(stats_of(found, HEDWIG_STATE_QUEUED).messages, queued) +
-                   static_cast<std::int64_t>(waiting_room_.size()));
+  counts.ready.set(without(stats_of(found, HEDWIG_STATE_QUEUED).messages, queued));
   counts.waiting.set(without(stats_of(found, HEDWIG_STATE_DEFERRED).messages, deferred));
-  counts.in_flight.set(without(active_.size(), waiting_room_.size()));
+  counts.in_flight.set(static_cast<std::int64_t>(active_.size()));
   auto age = [&](std::size_t state) {
     auto one = stats_of(found, state);
     return one.messages == 0
@@ -219,32 +252,35 @@ spooler::entry* spooler::find(const message_id& id) {
 
 // ---- accepting
 
-bool spooler::has_room(std::uint64_t bytes) const {
-  auto policy = relay().policy();
-  auto& limits = policy->settings.queue;
-  if (relay().paused || relay().draining || !waiting_room_.empty())
-    return false;
-  auto count = active_.size() + reserved_;
-  return count < limits.active_messages && (count == 0 || active_bytes_ + bytes <= limits.active_bytes);
+bool spooler::has_room() const {
+  return !relay().paused && !relay().draining &&
+         active_.size() + reserved_ < relay().policy()->settings.queue.active_messages;
 }
 
 void spooler::on_store(store_message& request) {
   auto now = relay().time.wall();
   auto state = queue::make_record(*request.message, now);
   auto metadata = queue::encode_metadata(*request.message, state);
+  auto stage = request.staged_rest ? take_stage(request.message->id) : 0;
+  if (request.staged_rest && stage == 0) { // dropped: the session asks for what it gave up
+    send(request.reply_to, message_stored{request.token, request.message->id, HEDWIG_E_NOT_FOUND});
+    return;
+  }
   if (!metadata) {
+    drop_taken_stage(stage);
     telemetry::log(level::error, component::spooler, {"message.unencodable", "cannot be stored"},
                    {{"id", request.message->id.text()}, {"error", metadata.error().text()}});
     send(request.reply_to, message_stored{request.token, request.message->id, metadata.error().status});
     return;
   }
-  auto admitted = !request.quarantine && has_room(request.message->size);
+  auto admitted = !request.quarantine && has_room();
   reserved_ += admitted;
   plugin::put_request put{.id = request.message->id,
                           .state = request.quarantine ? std::uint32_t{HEDWIG_STATE_QUARANTINED} : HEDWIG_STATE_QUEUED,
                           .due = now,
                           .lease_until = admitted ? now + lease : wall_time{},
-                          .body = *request.message->body,
+                          .stage = stage,
+                          .body = request.staged_rest ? std::move(*request.staged_rest) : *request.message->body,
                           .metadata = std::move(*metadata)};
   auto next = [this, request = std::move(request), state = std::move(state), admitted,
                began = relay().time.steady()](auto& answer) mutable {
@@ -309,11 +345,11 @@ spooler::entry& spooler::enter(queue::message_ptr message, queue::record state, 
 }
 
 void spooler::start_attempt(entry& of, std::vector<std::uint32_t> recipients, std::vector<delivery_work>& works) {
-  of.counted_bytes = of.message->size;
-  active_bytes_ += of.counted_bytes;
-  relay().memory.active.fetch_add(of.counted_bytes, std::memory_order_relaxed);
+  if (!std::exchange(of.attempted, true))
+    relay().attempts_open.fetch_add(1, std::memory_order_relaxed);
   queue::begin_attempt(of.state, recipients);
-  works.push_back({of.message, std::move(recipients)});
+  auto room = give_room(of);
+  works.push_back({of.message, std::move(recipients), std::move(room)});
 }
 
 void spooler::hand_out(std::vector<delivery_work> works) {
@@ -334,14 +370,13 @@ void spooler::on_claim_due(const claim_due& question) {
   if (claim_open_)
     return; // of a retry timer that ended: the answer goes to the one that follows
   auto policy = relay().policy();
-  auto count = active_.size() + reserved_;
   auto limit = policy->settings.queue.active_messages;
-  if (!has_room(0) || count >= limit) {
+  if (!has_room()) {
     starved_ = true;
     send(handles_->retry_timer, claimed{wall_time::max(), HEDWIG_OK});
     return;
   }
-  auto wanted = std::min<std::uint64_t>(question.limit, limit - count);
+  auto wanted = std::min<std::uint64_t>(question.limit, limit - (active_.size() + reserved_));
   plugin::claim_request claim{.due_before = question.before,
                               .lease_until = question.before + lease,
                               .cursor = std::exchange(claim_cursor_, {}),
@@ -424,29 +459,7 @@ void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>&
   }
   if (fresh.state.attempts > 0)
     relay().counts.retries.add();
-  if (!has_bytes_for(*fresh.message)) {
-    waiting_room_.push_back(fresh.message->id);
-    return;
-  }
   start_attempt(fresh, std::move(recipients), works);
-}
-
-bool spooler::has_bytes_for(const queue::message& message) const {
-  return active_bytes_ == 0 || active_bytes_ + message.size <= relay().policy()->settings.queue.active_bytes;
-}
-
-void spooler::empty_waiting_room() {
-  std::vector<delivery_work> works;
-  while (!waiting_room_.empty()) {
-    auto* of = find(waiting_room_.front());
-    if (of != nullptr && !has_bytes_for(*of->message))
-      break;
-    waiting_room_.pop_front();
-    if (of != nullptr)
-      start_attempt(*of, queue::due_recipients(of->state, relay().time.wall()), works);
-  }
-  if (!works.empty())
-    hand_out(std::move(works));
 }
 
 void spooler::set_aside(const plugin::storage_entry& damaged, const error& why) {
@@ -466,45 +479,6 @@ void spooler::set_aside(const plugin::storage_entry& damaged, const error& why) 
                                   {"message.not-set-aside", "a damaged message stays where it is until a restart"},
                                   {{"id", id.text()}, {"error", answer.error().text()}});
                }));
-}
-
-void spooler::on_load_body(const load_body& question) {
-  auto* of = find(question.id);
-  if (of == nullptr) {
-    send(question.reply_to, body_loaded{question.id, nullptr, HEDWIG_E_NOT_FOUND});
-    return;
-  }
-  read_on(question, std::make_shared<rope>());
-}
-
-/// A store gives a large body in parts.
-void spooler::read_on(const load_body& question, std::shared_ptr<rope> body) {
-  auto* of = find(question.id);
-  auto hint = of != nullptr ? of->hint : hedwig_storage_hint{};
-  auto offset = body->size();
-  store_->read(
-      {.id = question.id, .hint = hint, .offset = offset}, then([this, question, body](auto& answer) {
-        auto* part = answer ? &plugin::as<plugin::storage_body>(*answer) : nullptr;
-        if (part == nullptr || (part->body.empty() && body->size() < part->body_size)) {
-          auto why = part == nullptr ? answer.error() : error{HEDWIG_E_CORRUPT, "the body is too short", {}, 0};
-          not_readable(question.id, why);
-          send(question.reply_to, body_loaded{question.id, nullptr, why.status});
-          return;
-        }
-        body->append(part->body);
-        if (body->size() < part->body_size)
-          read_on(question, body);
-        else
-          send(question.reply_to, body_loaded{question.id, body});
-      }));
-}
-
-void spooler::not_readable(const message_id& id, const error& why) {
-  telemetry::log(level::error, component::spooler, {"message.unreadable", "its body cannot be read"},
-                 {{"id", id.text()}, {"error", why.text()}});
-  // What a moment may mend is tried again like any attempt that failed; damage is for a person.
-  if (auto* of = find(id); of != nullptr && why.status == HEDWIG_E_CORRUPT)
-    of->damage = why.message;
 }
 
 // ---- outcomes
@@ -672,7 +646,8 @@ void spooler::reported(const message_id& about, bool durable) {
 
 void spooler::write(entry& of, change what) {
   of.next = what;
-  if (!of.writing)
+  of.pausing = false;
+  if (!of.writing && !of.reading)
     issue(of, *std::exchange(of.next, std::nullopt));
 }
 
@@ -737,7 +712,6 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
       of->hint = {}; // where it is kept may change yet
     }
     write_later(*of, what);
-    return;
   }
   leave_if_done(id);
 }
@@ -745,6 +719,7 @@ void spooler::written(const message_id& id, change what, result<plugin::outcome>
 void spooler::write_later(entry& of, const change& what) {
   if (!of.next)
     of.next = what;
+  of.pausing = true; // deliveries read on meanwhile
   delayed_send(this, write_retry_delay, retry_write{of.message->id});
 }
 
@@ -766,6 +741,7 @@ void spooler::seen_again(const message_id& id, const change& what, result<plugin
   of->writing = false;
   if (!answer) {
     write_later(*of, what); // meets its conflict again, and we look again
+    leave_if_done(id);
     return;
   }
   auto& found = plugin::as<plugin::storage_entry>(*answer);
@@ -779,12 +755,18 @@ void spooler::seen_again(const message_id& id, const change& what, result<plugin
 
 void spooler::leave_if_done(const message_id& id) {
   auto* of = find(id);
-  if (of == nullptr || of->writing)
+  if (of == nullptr || of->writing || of->reading)
     return;
-  if (of->next) {
+  if (of->next && !of->pausing) {
     issue(*of, *std::exchange(of->next, std::nullopt));
     return;
   }
+  if (!of->reads.empty()) {
+    read_next(*of);
+    return;
+  }
+  if (of->next)
+    return;
   if (of->reporting || std::ranges::any_of(of->state.recipients, [](auto& one) { return one.in_flight; }))
     return;
   if (!of->reported.empty() && !of->state.recipients[of->reported.front()].reported) {
@@ -797,8 +779,8 @@ void spooler::leave_if_done(const message_id& id) {
 void spooler::leave(const message_id& id) {
   auto gone = active_.extract(id);
   auto& of = gone.mapped();
-  active_bytes_ -= of.counted_bytes;
-  relay().memory.active.fetch_sub(of.counted_bytes, std::memory_order_relaxed);
+  if (of.attempted)
+    relay().attempts_open.fetch_sub(1, std::memory_order_relaxed);
   relay().counts.active_messages.set(static_cast<std::int64_t>(active_.size()));
   if (of.claimed_again && of.claimed_again->revision == of.revision) {
     std::vector<delivery_work> works;
@@ -806,8 +788,7 @@ void spooler::leave(const message_id& id) {
     if (!works.empty())
       hand_out(std::move(works));
   }
-  empty_waiting_room();
-  if (starved_ && handles_ && has_room(0)) {
+  if (starved_ && handles_ && has_room()) {
     starved_ = false;
     send(handles_->retry_timer, due_at{relay().time.wall()});
   }

@@ -31,6 +31,12 @@ private:
     wall_time due{};
     bool keep_claimed = false; ///< others of its recipients are still being tried
   };
+  /// Somebody waits for a body or a part of it.
+  struct body_reading {
+    load_body question;
+    memory_hold memory;                                    ///< of a part
+    std::shared_ptr<rope> body = std::make_shared<rope>(); ///< what was read of it
+  };
   /// An active message.
   struct entry {
     queue::message_ptr message;
@@ -52,8 +58,11 @@ private:
     bool hold_wanted = false; ///< by an operator, once the attempt ends
     bool delete_wanted = false;
     bool bounce_wanted = false;
-    std::string damage;              ///< why its body cannot be read, ever: it goes to quarantine
-    std::uint64_t counted_bytes = 0; ///< of its body, once it is out for delivery
+    std::string damage;     ///< why its body cannot be read, ever: it goes to quarantine
+    bool attempted = false; ///< it is out for delivery
+    bool pausing = false;   ///< `next` waits before it is tried again
+    bool reading = false;   ///< its body is read; a store has one request a message at a time
+    std::deque<body_reading> reads;
   };
   using ledger = std::unordered_map<message_id, entry>;
   /// What is done when the store has answered.
@@ -73,8 +82,9 @@ private:
   void on_lost(const attempts_lost& what);
   void on_claim_due(const claim_due& question);
   void on_load_body(const load_body& question);
-  void read_on(const load_body& question, std::shared_ptr<rope> body);
-  void not_readable(const message_id& id, const error& why);
+  void on_stage_part(stage_part& part);
+  void on_drop_stage(const drop_stage& what);
+  void on_down(const caf::down_msg& down);
   void on_rewire(const rewire& fresh);
   void on_console(const console_request& request);
   void on_resume();
@@ -93,7 +103,27 @@ private:
   void stored(store_message& request, queue::record state, bool admitted, result<plugin::outcome>& answer);
   void report_not_stored(const queue::message& message, const error& why);
   void count_stored(const plugin::storage_commit& commit, const queue::message& message);
-  [[nodiscard]] bool has_room(std::uint64_t bytes) const;
+  [[nodiscard]] bool has_room() const;
+
+  // bodies (spooler_bodies.cpp)
+  struct staging;
+  using stages = std::unordered_map<message_id, staging>;
+  void begin_stage(stage_part& part);
+  void append(const message_id& id, stage_part& part);
+  void appended(const message_id& id, const caf::actor& reply_to, result<plugin::outcome>& answer);
+  void discard(stages::iterator which);
+  /// The store's number of what was staged for a message, which is the caller's now; 0: there is nothing.
+  [[nodiscard]] std::uint64_t take_stage(const message_id& id);
+  void drop_taken_stage(std::uint64_t number);
+  [[nodiscard]] memory_hold give_room(entry& of);
+  [[nodiscard]] bool take_memory(body_reading& part, std::uint64_t size);
+  void serve_waiting_parts();
+  void look_for_memory_later();
+  void read_next(entry& of);
+  void read_on(const message_id& id, body_reading work);
+  void body_read(const message_id& id, body_reading work, result<plugin::outcome>& answer);
+  void not_readable(const message_id& id, const error& why);
+  void answer_unread(const load_body& question, hedwig_status why);
 
   // handing out
   void claimed_from_store(wall_time before, std::uint32_t limit, result<plugin::outcome>& answer);
@@ -103,8 +133,6 @@ private:
   void set_aside(const plugin::storage_entry& damaged, const error& why);
   void drop_outbound(entry& of);
   void start_attempt(entry& of, std::vector<std::uint32_t> recipients, std::vector<delivery_work>& works);
-  [[nodiscard]] bool has_bytes_for(const queue::message& message) const;
-  void empty_waiting_room();
   entry& enter(queue::message_ptr message, queue::record state, hedwig_storage_hint hint, std::uint64_t revision);
 
   // settling
@@ -146,7 +174,6 @@ private:
   std::unordered_map<std::uint64_t, continuation> open_; ///< calls that the store has not answered; bounded by it
   std::uint64_t last_tag_ = 0;
   ledger active_;
-  std::uint64_t active_bytes_ = 0;
   std::size_t reserved_ = 0;         ///< messages on their way into the ledger
   bool starved_ = false;             ///< something due was left in the store for lack of room
   std::vector<delivery_work> fresh_; ///< gathered while the answers of one group are handled
@@ -165,7 +192,16 @@ private:
   std::string claim_cursor_; ///< where the store cut the last one short
   /// What was written meanwhile, and from which revision on: an answer that tells of an older one comes too late.
   std::unordered_map<message_id, std::uint64_t> written_during_claim_;
-  std::deque<message_id> waiting_room_; ///< claimed, but their bodies would exceed queue.active_bytes now
+  /// A body on its way into the store, by the id that its message will have.
+  struct staging {
+    caf::actor_addr owner;    ///< the session
+    std::uint64_t number = 0; ///< the store's; 0 until it has given one
+    bool busy = false;        ///< a request about it is with the store
+    bool dropped = false;     ///< by its owner, meanwhile
+  };
+  stages stages_;                          ///< bounded by the store
+  std::deque<body_reading> waiting_parts_; ///< for memory; bounded by who reads: deliveries, signers, notifications
+  bool looking_for_memory_ = false;
 };
 
 } // namespace hedwig

@@ -151,7 +151,7 @@ void supervisor::publish() {
   handles_ = std::move(fresh);
   // In the order of the children: the spooler knows everyone before anyone asks it something.
   for (auto& one : children_)
-    if (one.what != role::signer && one.what != role::authenticator)
+    if (one.what != role::authenticator)
       send(one.actor, rewire{handles_});
 }
 
@@ -237,7 +237,7 @@ void supervisor::on_drain() {
 }
 
 void supervisor::look_whether_drained() {
-  if (relay().sessions_open.load() > 0 || relay().deliveries_open.load() > 0 || relay().memory.active.load() > 0) {
+  if (relay().sessions_open.load() > 0 || relay().deliveries_open.load() > 0 || relay().attempts_open.load() > 0) {
     delayed_send(this, drain_look, look_now{});
     return;
   }

@@ -138,10 +138,15 @@ std::string render_status(const Object& answer) {
                                        plural(number(answer, "received"), "message", "messages"),
                                        number(answer, "delivered_recipients"), number(answer, "deferred_recipients"),
                                        number(answer, "bounced_recipients"), number(answer, "unknown_outcomes")));
-  lines.add("memory",
-            fmt::format("{} resident; receiving {}; delivering {}", bytes_text(number(memory, "resident_bytes")),
-                        of_limit(number(memory, "receiving_bytes"), number(memory, "receiving_limit")),
-                        of_limit(number(memory, "active_bytes"), number(memory, "active_limit"))));
+  auto users = inner(memory, "users");
+  lines.add("memory", fmt::format("{} resident; messages {}, at most {}; limit met {}",
+                                  bytes_text(number(memory, "resident_bytes")),
+                                  of_limit(number(memory, "used_bytes"), number(memory, "limit_bytes")),
+                                  bytes_text(number(memory, "peak_bytes")),
+                                  plural(number(memory, "limit_met"), "time", "times")));
+  lines.add("", fmt::format("sessions {}, spooler {}, caches {}, deliveries {}", bytes_text(number(users, "sessions")),
+                            bytes_text(number(users, "spooler")), bytes_text(number(users, "caches")),
+                            bytes_text(number(users, "deliveries"))));
   lines.add("store",
             fmt::format("{}: {}; {} in flight, {} waiting, {} errors", text(store, "name"), text(store, "health"),
                         number(store, "in_flight"), number(store, "waiting"), number(store, "errors")));

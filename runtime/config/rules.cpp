@@ -317,12 +317,22 @@ void routes(const scene& in) {
   }
 }
 
+/// What one session may hold must fit: a header and a part that is not staged yet, one more that is being written, and
+/// the buffers that are half full.
 void memory(const scene& in) {
-  const auto size = in.s.server.max_message_size;
-  for (const auto& [key, bytes] : {std::pair{"queue.pending_append_bytes", in.s.queue.pending_append_bytes},
-                                   std::pair{"queue.active_bytes", in.s.queue.active_bytes}})
-    if (bytes < size)
-      in.error(key, "{} = {} is less than server.max_message_size: write {} or more", key, bytes, size);
+  constexpr std::uint64_t part = 256 * 1024;
+  const auto needed = std::max(in.s.queue.stage_above, in.s.server.max_header_size) + 3 * part;
+  const auto bytes = in.s.queue.pending_append_bytes;
+  if (bytes < needed)
+    in.error("queue.pending_append_bytes",
+             "queue.pending_append_bytes = {} is too little for one message (see queue.stage_above and "
+             "server.max_header_size): write {} or more",
+             bytes, needed);
+  if (in.s.process.message_memory / 4 < needed)
+    in.error("process.message_memory",
+             "process.message_memory = {}: a quarter of it is too little for one message (see queue.stage_above and "
+             "server.max_header_size): write {} or more",
+             in.s.process.message_memory, 4 * needed);
 }
 
 void retry(const scene& in) {

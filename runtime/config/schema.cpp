@@ -724,7 +724,7 @@ constexpr schema_key table[] = {
     {"queue.pending_append_bytes",
      kind::size,
      "134217728",
-     "Bytes of messages received and not yet committed; above it new mail gets 452 4.3.1.",
+     "Of `process.message_memory`: bytes of messages received and not yet committed.",
      reloadable,
      65536,
      tib,
@@ -794,7 +794,9 @@ constexpr schema_key table[] = {
     {"queue.active_bytes",
      kind::size,
      "\"256MiB\"",
-     "Bytes of message bodies in memory for delivery; others are read from the store when their turn comes.",
+     "Of `process.message_memory`, at most half: bytes of bodies that stay in memory for their delivery; others are "
+     "read "
+     "from the store when their turn comes.",
      reloadable,
      65536,
      tib,
@@ -821,6 +823,19 @@ constexpr schema_key table[] = {
      {},
      {},
      &put<&queue_settings::retry_window>},
+    {"queue.stage_above",
+     kind::size,
+     "\"256KiB\"",
+     "A message above this size goes to the store while it arrives, and from there to the next hop, part by part; a "
+     "smaller one stays in memory until it is delivered, where there is room. Content filters see a message as a "
+     "whole: "
+     "with one, all of it stays in memory until it is stored.",
+     reloadable,
+     4096,
+     67108864,
+     {},
+     {},
+     &put<&queue_settings::stage_above>},
 
     // [[filters]], [[auth]]
     {"filters[]",
@@ -1535,6 +1550,28 @@ constexpr schema_key table[] = {
      {},
      {},
      &put<&process_settings::drain_timeout>},
+    {"process.message_memory",
+     kind::size,
+     "\"512MiB\"",
+     "Bytes of messages in memory, whoever holds them: a quarter is kept for deliveries, at least another quarter for "
+     "what is received. At the limit clients are not read from, then get 452 4.3.1.",
+     reloadable,
+     16777216,
+     tib,
+     {},
+     {},
+     &put<&process_settings::message_memory>},
+    {"process.message_memory_wait",
+     kind::time,
+     "\"30s\"",
+     "How long a client in the middle of a message is not read from for lack of memory before its message gets 452 "
+     "4.3.1.",
+     reloadable,
+     0,
+     600,
+     {},
+     {},
+     &put<&process_settings::message_memory_wait>},
 };
 
 /// The defaults as nodes, in the order of the table; an empty optional where a key has none.

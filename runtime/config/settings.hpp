@@ -147,6 +147,7 @@ struct queue_settings {
   std::uint64_t active_bytes{};         ///< bytes of bodies held in memory for delivery
   std::uint32_t ready_per_destination{};
   std::uint32_t retry_window{}; ///< deferred messages whose due time is held in memory
+  std::uint64_t stage_above{};  ///< bytes of a body; a larger one goes to the store while it arrives
   friend bool operator==(const queue_settings&, const queue_settings&) = default;
 };
 
@@ -247,6 +248,8 @@ struct process_settings {
   std::uint32_t io_loops{};          ///< threads; never 0 after load()
   std::uint32_t scheduler_threads{}; ///< never 0 after load()
   duration drain_timeout{};
+  std::uint64_t message_memory{}; ///< bytes of messages in memory, whoever holds them
+  duration message_memory_wait{}; ///< for room in it, before a message being received gets 452
   friend bool operator==(const process_settings&, const process_settings&) = default;
 };
 

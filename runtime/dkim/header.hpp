@@ -22,6 +22,8 @@ public:
   [[nodiscard]] const std::vector<std::string_view>& named(const std::string& lower_case_name) const;
   /// Where the body begins in the message.
   [[nodiscard]] std::size_t body_offset() const noexcept { return body_offset_; }
+  /// The empty line that ends the section was there.
+  [[nodiscard]] bool complete() const noexcept { return text_.ends_with("\r\n\r\n"); }
 
 private:
   void index(std::string_view section);

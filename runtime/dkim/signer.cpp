@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace hedwig::dkim {
@@ -77,16 +78,6 @@ private:
   }
   std::unique_ptr<Botan::HashFunction> hash_ = Botan::HashFunction::create_or_throw("SHA-256");
 };
-
-std::string body_hash(const rope& message, std::size_t body_offset) {
-  body_hasher hasher;
-  for (auto& part : message.parts()) {
-    auto skipped = std::min(body_offset, part.size());
-    body_offset -= skipped;
-    hasher.update(part.view().substr(skipped));
-  }
-  return hasher.digest();
-}
 
 /// The value of h= and the canonical fields it names.
 struct selection {
@@ -286,21 +277,78 @@ bool signer::applies(std::span<const std::string> from_domains, std::string_view
   return choose(from_domains, envelope_domain) != nullptr;
 }
 
+struct message_digest::state {
+  rope front; // until the header is whole
+  std::optional<header_fields> header;
+  body_hasher hasher;
+  bool too_long = false;
+
+  void hash(const rope& part, std::size_t skip) {
+    for (auto& piece : part.parts()) {
+      auto skipped = std::min(skip, piece.size());
+      skip -= skipped;
+      hasher.update(piece.view().substr(skipped));
+    }
+  }
+  void look_for_header(bool at_end) {
+    auto found = header_fields::of(front, header_size_max);
+    too_long = !found;
+    if (too_long) {
+      front = {};
+    } else if (found->complete() || at_end) {
+      hash(front, found->body_offset());
+      front = {};
+      header = std::move(found);
+    }
+  }
+};
+
+message_digest::message_digest() : state_{std::make_unique<state>()} {}
+message_digest::message_digest(message_digest&&) noexcept = default;
+message_digest& message_digest::operator=(message_digest&&) noexcept = default;
+message_digest::~message_digest() = default;
+
+void message_digest::add(const rope& part) {
+  if (state_->too_long)
+    return;
+  if (state_->header) {
+    state_->hash(part, 0);
+    return;
+  }
+  state_->front.append(part);
+  state_->look_for_header(false);
+}
+
 result<std::string> signer::sign(const rope& message, std::span<const std::string> from_domains,
+                                 std::string_view envelope_domain, wall_time now) const {
+  if (!applies(from_domains, envelope_domain))
+    return std::string{};
+  try {
+    message_digest whole;
+    whole.add(message);
+    return sign(std::move(whole), from_domains, envelope_domain, now);
+  } catch (const std::exception& failure) {
+    return std::unexpected{error{HEDWIG_E_INTERNAL, fmt::format("signing failed: {}", failure.what()), {}}};
+  }
+}
+
+result<std::string> signer::sign(message_digest message, std::span<const std::string> from_domains,
                                  std::string_view envelope_domain, wall_time now) const {
   auto* by = choose(from_domains, envelope_domain);
   if (by == nullptr)
     return std::string{};
-  auto header = header_fields::of(message, header_size_max);
-  if (!header)
-    return std::unexpected{error{HEDWIG_E_INVALID, fmt::format("header longer than {} bytes", header_size_max), {}}};
-  if (header->named("from").empty())
-    return std::unexpected{error{HEDWIG_E_INVALID, "no From field to sign", {}}};
+  auto& read = *message.state_;
   try {
-    auto digest = body_hash(message, header->body_offset());
+    if (!read.header && !read.too_long)
+      read.look_for_header(true);
+    if (read.too_long)
+      return std::unexpected{error{HEDWIG_E_INVALID, fmt::format("header longer than {} bytes", header_size_max), {}}};
+    if (read.header->named("from").empty())
+      return std::unexpected{error{HEDWIG_E_INVALID, "no From field to sign", {}}};
+    auto digest = read.hasher.digest();
     std::string fields;
     for (std::size_t i = 0; i < std::min(by->size(), signatures_max); ++i) {
-      auto field = signature_field(settings_[(*by)[i]], *header, digest, now);
+      auto field = signature_field(settings_[(*by)[i]], *read.header, digest, now);
       if (!field)
         return field;
       fields += *field;

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,24 @@ struct signer_settings {
   std::chrono::seconds expiry = std::chrono::hours{7 * 24};
 };
 
+/// What a signature needs of a message, which may come in parts: its header and the hash of its body. Its size does not
+/// grow with that of the message. One thread at a time.
+class message_digest {
+public:
+  message_digest();
+  message_digest(message_digest&&) noexcept;
+  message_digest& operator=(message_digest&&) noexcept;
+  ~message_digest();
+
+  /// The next part (header, empty line, body; CRLF line ends), cut anywhere. Throws where the crypto library fails.
+  void add(const rope& part);
+
+private:
+  friend class signer;
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
 /// Signs messages with relaxed/relaxed, without l= (whoever appends to a message breaks its signature).
 /// Immutable once made: any number of threads may use one at once; a reload makes a new one.
 class signer {
@@ -61,6 +80,9 @@ public:
   /// in the size of the message. HEDWIG_E_INVALID when the message exceeds a limit above or has no From,
   /// HEDWIG_E_INTERNAL when the crypto library fails.
   [[nodiscard]] result<std::string> sign(const rope& message, std::span<const std::string> from_domains,
+                                         std::string_view envelope_domain, wall_time now) const;
+  /// The same for a message that was read in parts, all of which are in `message`.
+  [[nodiscard]] result<std::string> sign(message_digest message, std::span<const std::string> from_domains,
                                          std::string_view envelope_domain, wall_time now) const;
 
 private:

@@ -91,8 +91,8 @@ std::expected<void, header_fault> header_block::scan(std::string_view text) {
     auto next = end == std::string_view::npos ? rest.size() : end + line_end.size();
     if (size_ + next > header_octets_max)
       return std::unexpected{header_fault::too_long};
-    if (line.empty()) {
-      has_separator_ = true;
+    if (line.empty() && end != std::string_view::npos) {
+      has_separator_ = ended_ = true;
       break;
     }
     std::size_t colon = 0;
@@ -107,6 +107,7 @@ std::expected<void, header_fault> header_block::scan(std::string_view text) {
         return std::unexpected{header_fault::too_many_fields};
       fields_.push_back({line.substr(0, name), line.substr(colon + 1), size_, next});
     } else {
+      ended_ = end != std::string_view::npos;
       break;
     }
     size_ += next;

@@ -60,6 +60,8 @@ public:
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   /// An empty line ends the fields; without it the next byte, if any, is body already.
   [[nodiscard]] bool has_separator() const noexcept { return has_separator_; }
+  /// What was parsed shows where the header ends: more bytes behind it would change nothing.
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
   /// Where the body begins.
   [[nodiscard]] std::size_t body_offset() const noexcept { return size_ + (has_separator_ ? 2 : 0); }
 
@@ -70,6 +72,7 @@ private:
   std::vector<header_field> fields_;
   std::size_t size_ = 0;
   bool has_separator_ = false;
+  bool ended_ = false;
 };
 
 /// A field's value on one line: folds become one space, white space at the ends goes, control bytes become "?".

@@ -5,9 +5,10 @@
 
 namespace hedwig::queue {
 
-message_ptr with_body(const message& known, std::optional<rope> body) {
+message_ptr with_body(const message& known, std::optional<rope> body, memory_hold memory) {
   auto copy = std::make_shared<message>(known);
   copy->body = std::move(body);
+  copy->memory = std::move(memory);
   return copy;
 }
 

@@ -3,6 +3,7 @@
 
 #include "runtime/base/buffer.hpp"
 #include "runtime/base/clock.hpp"
+#include "runtime/base/memory_budget.hpp"
 #include "runtime/base/message_id.hpp"
 
 #include <cstddef>
@@ -73,12 +74,13 @@ struct message {
   std::string subject;                   ///< for the log only, at most subject_size_max bytes, unescaped
   std::uint64_t size = 0;                ///< bytes of the body as stored
   std::optional<rope> body;              ///< header and content with CRLF line ends; absent when not loaded
+  memory_hold memory;                    ///< what the body takes of the budget; null where nobody counts it
 };
 
 using message_ptr = std::shared_ptr<const message>;
 
 /// The same message with its body loaded (or, with nullopt, unloaded); shares all bytes.
-[[nodiscard]] message_ptr with_body(const message& known, std::optional<rope> body);
+[[nodiscard]] message_ptr with_body(const message& known, std::optional<rope> body, memory_hold memory = {});
 
 /// The part after the last '@' in lower case (ASCII only), without a trailing dot: "example.com", "[192.0.2.1]".
 /// Empty when there is no '@' or nothing follows it.

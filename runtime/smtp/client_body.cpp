@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/error.hpp"
+
 namespace hedwig::smtp {
 namespace {
 
@@ -27,13 +29,32 @@ std::size_t find(std::string_view text, char c, std::size_t from, std::size_t en
 
 } // namespace
 
-body_writer::body_writer(rope body) : body_{std::move(body)}, phase_{phase::text} {}
+body_writer::body_writer(rope body, std::uint64_t more) : body_{std::move(body)}, awaited_{more}, phase_{phase::text} {}
+
+void body_writer::add(rope part) {
+  if (phase_ != phase::text || part.size() > awaited_)
+    panic("a body is longer than it was announced");
+  awaited_ -= part.size();
+  drop_given();
+  body_.append(part);
+}
+
+/// Frees what was given out.
+void body_writer::drop_given() {
+  rope rest;
+  auto parts = body_.parts();
+  for (auto i = part_; i < parts.size(); ++i)
+    rest.append(i == part_ ? parts[i].sub(offset_) : parts[i]);
+  body_ = std::move(rest);
+  part_ = offset_ = given_ = 0;
+}
 
 std::size_t body_writer::next(std::vector<slice>& out, std::size_t max_bytes) {
   std::size_t given = 0;
   while (phase_ == phase::text && given < max_bytes) {
     if (part_ == body_.parts().size()) {
-      phase_ = phase::end;
+      if (awaited_ == 0)
+        phase_ = phase::end;
       break;
     }
     const slice& part = body_.parts()[part_];
@@ -42,10 +63,12 @@ std::size_t body_writer::next(std::vector<slice>& out, std::size_t max_bytes) {
       offset_ = 0;
       continue;
     }
+    const std::size_t from = offset_;
     const std::size_t at_border = border(out, part);
     given += at_border;
     if (at_border == 0)
       given += run(out, part, max_bytes - given);
+    given_ += offset_ - from;
   }
   if (phase_ == phase::end && given < max_bytes)
     given += finish(out);

@@ -18,11 +18,19 @@ namespace hedwig::smtp {
 class body_writer {
 public:
   body_writer() = default;
-  explicit body_writer(rope body);
+  /// With `more`, so many bytes follow by add().
+  explicit body_writer(rope body, std::uint64_t more = 0);
+
+  /// The next bytes of a body that comes in parts; more than were announced are a broken invariant (panic).
+  void add(rope part);
+  /// Bytes that are announced and were not added yet.
+  [[nodiscard]] std::uint64_t awaited() const noexcept { return awaited_; }
+  /// Bytes that were added and not given out yet.
+  [[nodiscard]] std::size_t waiting() const noexcept { return body_.size() - given_; }
 
   /// Appends pieces until `max_bytes` are out or the body is over; returns their bytes. Takes no more than `max_bytes`
   /// of the body a call; what it adds (dots, CRs, the end) can at most double that. Neighbouring pieces may overlap in
-  /// memory: a doubled dot is the same dot twice.
+  /// memory: a doubled dot is the same dot twice. Gives 0 before the end where add() is awaited.
   std::size_t next(std::vector<slice>& out, std::size_t max_bytes);
   /// The final dot has been given out.
   [[nodiscard]] bool done() const noexcept { return phase_ == phase::done; }
@@ -36,7 +44,11 @@ private:
   std::size_t run(std::vector<slice>& out, const slice& part, std::size_t budget);
   std::size_t finish(std::vector<slice>& out);
 
+  void drop_given();
+
   rope body_;
+  std::uint64_t awaited_ = 0;
+  std::size_t given_ = 0; ///< of body_
   std::size_t part_ = 0;
   std::size_t offset_ = 0;
   phase phase_ = phase::done;

@@ -314,9 +314,9 @@ void client_session::refuse_unsendable() {
       utf8_ = utf8_ || !mail::is_ascii(to.address);
   }
   const std::uint64_t limit = capabilities_.size_max;
-  if (limit != 0 && transaction_.body.size() > limit)
+  if (limit != 0 && message_size() > limit)
     settle_open(classify(client_stage::mail, local_failure::message_too_big,
-                         fmt::format("{} bytes, {} takes {}", transaction_.body.size(), options_.remote_host, limit)));
+                         fmt::format("{} bytes, {} takes {}", message_size(), options_.remote_host, limit)));
   if (utf8_ && !capabilities_.smtputf8)
     settle_open(classify(client_stage::mail, local_failure::smtputf8_missing, options_.remote_host));
 }
@@ -376,7 +376,7 @@ bool client_session::queue_rcpt() {
 std::string client_session::mail_command() const {
   std::string line = fmt::format("MAIL FROM:<{}>", transaction_.reverse_path);
   if (capabilities_.size)
-    line += fmt::format(" SIZE={}", transaction_.body.size());
+    line += fmt::format(" SIZE={}", message_size());
   if (transaction_.is_8bit && capabilities_.eightbitmime)
     line += " BODY=8BITMIME";
   if (utf8_)
@@ -442,7 +442,7 @@ void client_session::on_data(const server_reply& reply) {
   if (reply.reply_class() == 3) {
     if (accepted_ != 0) {
       state_ = state::body;
-      body_ = body_writer{std::move(transaction_.body)};
+      body_ = body_writer{std::move(transaction_.body), transaction_.body_follows};
       return;
     }
     state_ = state::lone_dot;
@@ -569,6 +569,23 @@ void client_session::fail(verdict v, bool polite) {
 void client_session::close(verdict cause, bool clean) {
   state_ = state::closed;
   events_.emplace_back(client_must_close{std::move(cause), clean});
+}
+
+// ---- a body in parts
+
+std::uint64_t client_session::body_wanted(std::size_t window) const noexcept {
+  return state_ == state::body && body_.waiting() <= window ? body_.awaited() : 0;
+}
+
+void client_session::add_body(rope part) {
+  if (state_ != state::body)
+    panic("add_body() where no body is sent");
+  body_.add(std::move(part));
+}
+
+void client_session::body_lost(std::string_view why) {
+  if (state_ == state::body)
+    fail(local_failure::internal, why);
 }
 
 // ---- output and questions

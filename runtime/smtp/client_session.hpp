@@ -94,8 +94,9 @@ struct client_transaction {
   std::string parameters;   ///< further ESMTP parameters of MAIL, sent when the server offers DSN; usually empty
   std::vector<transaction_recipient> recipients; ///< at least one
   rope body;                                     ///< header section and body as stored, not dot-stuffed
-  bool is_8bit = false;        ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
-  bool needs_smtputf8 = false; ///< by its header; addresses outside ASCII set it by themselves
+  std::uint64_t body_follows = 0; ///< bytes of it that add_body() brings, behind `body`, once they are wanted
+  bool is_8bit = false;           ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
+  bool needs_smtputf8 = false;    ///< by its header; addresses outside ASCII set it by themselves
 };
 
 // ---- what the session wants of its owner
@@ -153,6 +154,15 @@ public:
   /// Says QUIT when idle and waits for its reply; ends in client_must_close{clean}. In other states it aborts: a
   /// running transaction is given up (outcomes: shutting_down, or unknown after the final dot).
   void quit();
+
+  /// Bytes of a body that comes in parts, which add_body() should bring; 0 while there are enough. At most `window`
+  /// bytes wait here then beside what is brought.
+  [[nodiscard]] std::uint64_t body_wanted(std::size_t window) const noexcept;
+  /// The next part of the body of the running transaction, which is in its `body` stage.
+  void add_body(rope part);
+  /// The rest of the body cannot be had: the connection is given up before the final dot, so that no server takes the
+  /// message for whole; its recipients are deferred.
+  void body_lost(std::string_view why);
 
   [[nodiscard]] std::optional<client_event> next_event();
   /// Appends output of about `max_bytes` to `out`, the body by reference (body_writer::next); gives the number of bytes
@@ -219,6 +229,9 @@ private:
   void start_auth();
   void become_ready();
 
+  [[nodiscard]] std::uint64_t message_size() const noexcept {
+    return transaction_.body.size() + transaction_.body_follows;
+  }
   void refuse_unsendable();
   void queue_envelope();
   bool queue_next_command();

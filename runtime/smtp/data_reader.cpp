@@ -175,6 +175,22 @@ void data_reader::grow(std::size_t wanted) {
   next_room_ = std::min(next_room_ * 2, body_slice_octets_max);
 }
 
+std::size_t data_reader::held_octets_after(std::size_t count) const noexcept {
+  if (fault_ != data_fault::none)
+    return 0;
+  if (limits_.endings == line_endings::normalize)
+    count *= 2; // each bare line end becomes two octets
+  count += 3;   // what was kept back: a dot and a CR
+  auto room = current_room_ - current_size_;
+  if (count <= room)
+    return held_octets_;
+  auto more = count - room;
+  if (more <= body_slice_octets_first)
+    return held_octets_ + next_room_; // one buffer
+  // All but the last buffer are filled, and that one is at most as big as these together and the next one.
+  return held_octets_ + more + std::min(more + next_room_, body_slice_octets_max);
+}
+
 void data_reader::seal() {
   if (current_size_ != 0)
     body_.append(slice{std::move(current_), {reinterpret_cast<const char*>(current_data_), current_size_}});

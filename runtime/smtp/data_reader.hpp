@@ -49,6 +49,8 @@ public:
   [[nodiscard]] std::uint64_t body_octets() const noexcept { return body_octets_; }
   /// Octets of memory that the body holds now, unused room included.
   [[nodiscard]] std::size_t held_octets() const noexcept { return held_octets_; }
+  /// Octets of memory that the body holds at most after `count` more were fed.
+  [[nodiscard]] std::size_t held_octets_after(std::size_t count) const noexcept;
   /// Octets read since the fault.
   [[nodiscard]] std::uint64_t swallowed_octets() const noexcept { return swallowed_octets_; }
   /// Hands over what is there and goes on with new buffers; for staging a body while it arrives.

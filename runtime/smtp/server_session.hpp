@@ -232,6 +232,12 @@ public:
   [[nodiscard]] rope take_body();
   /// Octets of memory that the message being read, or waiting to be taken, holds.
   [[nodiscard]] std::size_t body_octets_held() const noexcept;
+  /// While data: what that comes to at most when `count` octets more are fed.
+  [[nodiscard]] std::size_t body_octets_held_after(std::size_t count) const noexcept {
+    return reader_ ? reader_->held_octets_after(count) : 0;
+  }
+  /// While data: the message cannot be taken any more, and is only read to its end.
+  [[nodiscard]] bool body_given_up() const noexcept { return reader_ && reader_->fault() != data_fault::none; }
   /// Octets of the message being read so far; 0 outside of data.
   [[nodiscard]] std::uint64_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
 

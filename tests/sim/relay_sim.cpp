@@ -107,8 +107,16 @@ socket = ""
   }
   // The simulated internet lives in private networks; nothing else could be mistaken for the real one.
   loaded->settings.outbound.allow_private_mx = true;
+  // Less than a file may say: room for two or three messages, bodies that go in and out in parts, and both.
   if (which == policies - 1)
-    loaded->settings.queue.active_bytes = 4096; // less than a file may say: room for two or three messages
+    loaded->settings.queue.active_bytes = 4096;
+  if (which >= 2)
+    loaded->settings.queue.stage_above = 700;
+  if (which == 2) {
+    loaded->settings.process.message_memory = 24'000;
+    loaded->settings.queue.pending_append_bytes = 18'000;
+    loaded->settings.process.message_memory_wait = 5s;
+  }
   policy_report report;
   auto made = make_policy(std::move(loaded->settings), wall_time{std::chrono::seconds{1'767'225'600}}, report);
   if (!made)
@@ -230,8 +238,8 @@ void sim_relay::kill(std::string_view role) {
 
 bool sim_relay::idle() const {
   auto& shared = *context_;
-  return shared.sessions_open == 0 && shared.deliveries_open == 0 && shared.memory.active == 0 &&
-         shared.memory.receiving == 0 && shared.counts.active_messages.value() == 0;
+  return shared.sessions_open == 0 && shared.deliveries_open == 0 && shared.attempts_open == 0 &&
+         shared.memory.used(memory_user::sessions) == 0 && shared.counts.active_messages.value() == 0;
 }
 
 // ---- a run
@@ -331,10 +339,10 @@ void relay_sim::crash() {
   if (!relay_->end_actors())
     oracle_.fail("some actors do not end");
   auto& shared = relay_->context();
-  if (shared.sessions_open != 0 || shared.deliveries_open != 0 || shared.memory.receiving != 0)
-    oracle_.fail(
-        fmt::format("after all actors ended: {} sessions, {} deliveries and {} bytes being received are counted",
-                    shared.sessions_open.load(), shared.deliveries_open.load(), shared.memory.receiving.load()));
+  if (shared.sessions_open != 0 || shared.deliveries_open != 0 || shared.memory.used(memory_user::sessions) != 0)
+    oracle_.fail(fmt::format(
+        "after all actors ended: {} sessions, {} deliveries and {} bytes being received are counted",
+        shared.sessions_open.load(), shared.deliveries_open.load(), shared.memory.used(memory_user::sessions)));
   world_.reset_connections();
   relay_.reset();
   oracle_.relay_restarted();
@@ -487,11 +495,12 @@ void relay_sim::drain() {
     if (steps_ >= end) {
       auto& shared = relay_->context();
       oracle_.fail(fmt::format(
-          "it does not come to its end: {} messages queued, {} active, {} sessions, {} deliveries, {} bytes "
-          "active, {} being received, {} clients, store {} ({} requests wait, {} in flight)",
+          "it does not come to its end: {} messages queued, {} active, {} sessions, {} deliveries, {} attempts, "
+          "{} bytes being received, {} clients, store {} ({} requests wait, {} in flight)",
           store_.queued(), shared.counts.active_messages.value(), shared.sessions_open.load(),
-          shared.deliveries_open.load(), shared.memory.active.load(), shared.memory.receiving.load(), clients_.size(),
-          store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(), shared.plugins.store->in_flight()));
+          shared.deliveries_open.load(), shared.attempts_open.load(), shared.memory.used(memory_user::sessions),
+          clients_.size(), store_.idle() ? "idle" : "busy", shared.plugins.store->waiting(),
+          shared.plugins.store->in_flight()));
       oracle_.fail(store_.describe_queue());
       return;
     }
@@ -510,6 +519,8 @@ void relay_sim::drain() {
 
 void relay_sim::judge() {
   oracle_.judge_end(store_.contents());
+  if (store_.stages() > 0)
+    oracle_.fail(fmt::format("{} bodies are left that belong to no message", store_.stages()));
   if (!relay_->idle())
     oracle_.fail("something is counted as under way although everything has ended");
   auto& actors = relay_->context().actors;

@@ -25,6 +25,17 @@ bool is_write(std::uint32_t kind) {
   return kind == HEDWIG_STORAGE_PUT || kind == HEDWIG_STORAGE_MOVE || kind == HEDWIG_STORAGE_REMOVE;
 }
 
+bool is_about_stage(std::uint32_t kind) {
+  return kind == HEDWIG_STORAGE_STAGE || kind == HEDWIG_STORAGE_APPEND || kind == HEDWIG_STORAGE_DISCARD;
+}
+
+std::string joined(const hedwig_slice* slices, std::size_t count) {
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i)
+    all.append(reinterpret_cast<const char*>(slices[i].data), slices[i].size);
+  return all;
+}
+
 } // namespace
 
 // ---- the provider
@@ -53,6 +64,7 @@ hedwig_status sim_store::create(const hedwig_host* host, const hedwig_config*, v
   self->dead_ = self->broken_ = self->full_ = false;
   for (auto& [id, one] : self->rows_)
     one.leased_until = {}; // leases end at start()
+  self->stages_.clear();
   *out = self;
   return HEDWIG_OK;
 }
@@ -95,6 +107,8 @@ void sim_store::take(const hedwig_storage_request& request) {
   }
   if (is_write(request.kind))
     take_write(request);
+  else if (is_about_stage(request.kind))
+    take_stage(request);
   else
     take_read(request);
 }
@@ -105,8 +119,8 @@ void sim_store::take_write(const hedwig_storage_request& request) {
     auto& put = reinterpret_cast<const hedwig_put_request&>(request);
     fresh.id = {put.id};
     fresh.content = {.state = put.state, .due = put.due, .metadata = text_of(put.metadata)};
-    for (std::size_t i = 0; i < put.slice_count; ++i)
-      fresh.content.body.append(reinterpret_cast<const char*>(put.slices[i].data), put.slices[i].size);
+    fresh.content.body = joined(put.slices, put.slice_count);
+    fresh.stage = put.stage;
     fresh.lease = put.lease_until;
   } else if (request.kind == HEDWIG_STORAGE_MOVE) {
     auto& move = reinterpret_cast<const hedwig_move_request&>(request);
@@ -126,6 +140,16 @@ void sim_store::take_write(const hedwig_storage_request& request) {
   waiting_.push_back(std::move(fresh));
 }
 
+void sim_store::take_stage(const hedwig_storage_request& request) {
+  write fresh{.op = request.op, .kind = request.kind};
+  if (request.kind != HEDWIG_STORAGE_STAGE) {
+    auto& append = reinterpret_cast<const hedwig_append_request&>(request);
+    fresh.stage = append.stage;
+    fresh.chunk = joined(append.slices, append.slice_count);
+  }
+  waiting_.push_back(std::move(fresh));
+}
+
 void sim_store::take_read(const hedwig_storage_request& request) {
   inquiry fresh{.op = request.op, .kind = request.kind};
   if (request.kind == HEDWIG_STORAGE_LIST || request.kind == HEDWIG_STORAGE_CLAIM) {
@@ -137,7 +161,10 @@ void sim_store::take_read(const hedwig_storage_request& request) {
     fresh.limit = list.limit;
     fresh.cursor.assign(reinterpret_cast<const char*>(list.cursor.data), list.cursor.size);
   } else if (request.kind == HEDWIG_STORAGE_READ || request.kind == HEDWIG_STORAGE_STAT) {
-    fresh.id = {reinterpret_cast<const hedwig_message_request&>(request).id};
+    auto& one = reinterpret_cast<const hedwig_message_request&>(request);
+    fresh.id = {one.id};
+    fresh.offset = one.offset;
+    fresh.length = one.length;
   } else if (request.kind != HEDWIG_STORAGE_STATS) {
     return complete(request.op, HEDWIG_E_UNSUPPORTED);
   }
@@ -185,13 +212,21 @@ void sim_store::end_commit() {
 
 void sim_store::fail_group(bool all_writes, hedwig_status status) {
   for (auto& one : std::exchange(committing_, {})) {
-    if (!all_writes && one.kind != HEDWIG_STORAGE_PUT) {
+    auto grows =
+        one.kind == HEDWIG_STORAGE_PUT || one.kind == HEDWIG_STORAGE_STAGE || one.kind == HEDWIG_STORAGE_APPEND;
+    if (one.kind == HEDWIG_STORAGE_DISCARD || (!all_writes && !grows)) {
       finish(one, apply(one));
       continue;
     }
     ++failed_;
     finish(one, status);
-    failed_writes_.push_back(std::move(one));
+    if (one.kind == HEDWIG_STORAGE_PUT && one.stage != 0) { // consumed either way
+      auto stage = stages_.extract(one.stage);
+      one.content.body = (stage.empty() ? std::string{} : std::move(stage.mapped())) + one.content.body;
+      one.stage = 0;
+    }
+    if (is_write(one.kind))
+      failed_writes_.push_back(std::move(one));
   }
 }
 
@@ -199,7 +234,11 @@ void sim_store::finish(write& what, hedwig_status status) {
   auto* op = std::exchange(what.op, nullptr);
   if (op == nullptr)
     return;
-  if (status != HEDWIG_OK || what.kind == HEDWIG_STORAGE_REMOVE)
+  if (status == HEDWIG_OK && what.kind == HEDWIG_STORAGE_STAGE) {
+    hedwig_stage_result made{sizeof made, 0, what.stage};
+    return complete(op, status, &made);
+  }
+  if (status != HEDWIG_OK || what.kind == HEDWIG_STORAGE_REMOVE || is_about_stage(what.kind))
     return complete(op, status);
   hedwig_commit_result result{sizeof result, 0, {}, what.kind == HEDWIG_STORAGE_PUT ? 1 : what.revision + 1, 1, 0};
   complete(op, HEDWIG_OK, &result);
@@ -212,9 +251,36 @@ steady_time sim_store::lease_end(hedwig_time_ns until) const {
   return clock.steady() + (wall_time{std::chrono::nanoseconds{until}} - clock.wall());
 }
 
+hedwig_status sim_store::apply_stage(write& what) {
+  if (what.kind == HEDWIG_STORAGE_STAGE) {
+    what.stage = ++last_stage_;
+    stages_[what.stage];
+    return HEDWIG_OK;
+  }
+  auto found = stages_.find(what.stage);
+  if (what.kind == HEDWIG_STORAGE_DISCARD) {
+    if (found != stages_.end())
+      stages_.erase(found);
+    return HEDWIG_OK;
+  }
+  if (found == stages_.end())
+    return HEDWIG_E_NOT_FOUND;
+  found->second += what.chunk;
+  return HEDWIG_OK;
+}
+
 hedwig_status sim_store::apply(write& what) {
+  if (is_about_stage(what.kind))
+    return apply_stage(what);
   auto found = rows_.find(what.id);
   if (what.kind == HEDWIG_STORAGE_PUT) {
+    if (what.stage != 0) {
+      auto stage = stages_.extract(what.stage);
+      if (stage.empty())
+        return HEDWIG_E_NOT_FOUND;
+      what.content.body = std::move(stage.mapped()) + what.content.body;
+      ++staged_;
+    }
     what.content.leased_until = lease_end(what.lease);
     oracle_.put_committed(what.id, what.content.metadata, what.content.body);
     if (lie_ == store_lie::loses_committed && world_.random(2) == 0)
@@ -324,12 +390,18 @@ void sim_store::answer_body(const inquiry& what) {
   auto found = rows_.find(what.id);
   if (found == rows_.end())
     return complete(what.op, HEDWIG_E_NOT_FOUND);
-  auto& body = found->second.body;
+  auto& whole = found->second.body;
+  auto body = std::string_view{whole}.substr(std::min<std::size_t>(what.offset, whole.size()));
+  if (what.length != 0)
+    body = body.substr(0, what.length);
+  parts_read_ += body.size() < whole.size();
+  if (body.size() > 1 && world_.random(4) == 0)
+    body = body.substr(0, 1 + world_.random(body.size())); // a store may give less
   std::uint8_t* data = nullptr;
   auto* buffer = host_->buf_alloc(host_, body.size(), &data);
   std::memcpy(data, body.data(), body.size());
   hedwig_slice slice{buffer, data, body.size()};
-  hedwig_read_result result{sizeof result, 0, &slice, 1, body.size()};
+  hedwig_read_result result{sizeof result, 0, &slice, 1, whole.size()};
   complete(what.op, HEDWIG_OK, &result);
 }
 
@@ -363,6 +435,7 @@ void sim_store::crash() {
     if (world_.chance(faults_.appears) &&
         (one.kind == HEDWIG_STORAGE_PUT ? !rows_.contains(one.id) : rows_.contains(one.id)))
       static_cast<void>(apply(one));
+  stages_.clear();
   failed_writes_.clear();
   waiting_.clear();
   committing_.clear();

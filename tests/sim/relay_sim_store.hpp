@@ -62,6 +62,11 @@ public:
   [[nodiscard]] std::map<message_id, oracle::left_over> contents() const;
   [[nodiscard]] std::uint64_t commits() const noexcept { return commits_; }
   [[nodiscard]] std::uint64_t failures() const noexcept { return failed_; }
+  /// Bodies under way.
+  [[nodiscard]] std::size_t stages() const noexcept { return stages_.size(); }
+  /// Messages put that had been staged, and parts of bodies read.
+  [[nodiscard]] std::uint64_t staged() const noexcept { return staged_; }
+  [[nodiscard]] std::uint64_t parts_read() const noexcept { return parts_read_; }
 
 private:
   struct row {
@@ -83,6 +88,8 @@ private:
     hedwig_time_ns lease = 0;
     bool ride = false;
     bool acknowledged = false;
+    std::uint64_t stage = 0; // of STAGE, APPEND, DISCARD and PUT
+    std::string chunk;
   };
   struct inquiry {
     hedwig_op* op = nullptr;
@@ -94,6 +101,8 @@ private:
     hedwig_time_ns lease = 0;
     std::uint32_t limit = 0;
     std::string cursor;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
   };
 
   // the provider's functions
@@ -106,6 +115,8 @@ private:
 
   void take(const hedwig_storage_request& request);
   void take_write(const hedwig_storage_request& request);
+  void take_stage(const hedwig_storage_request& request);
+  [[nodiscard]] hedwig_status apply_stage(write& what);
   void take_read(const hedwig_storage_request& request);
   void begin_commit();
   void end_commit();
@@ -131,6 +142,10 @@ private:
   store_lie lie_ = store_lie::none;
   const hedwig_host* host_ = nullptr;
   std::map<message_id, row> rows_;
+  std::map<std::uint64_t, std::string> stages_; // in memory only: a crash ends them
+  std::uint64_t last_stage_ = 0;
+  std::uint64_t staged_ = 0;
+  std::uint64_t parts_read_ = 0;
   std::deque<write> waiting_;
   std::vector<write> committing_;
   std::vector<write> failed_writes_;

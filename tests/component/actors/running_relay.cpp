@@ -167,7 +167,7 @@ bool running_relay::idle() {
   auto all = context().actors.snapshot();
   auto known = std::ranges::any_of(all, [](auto& one) { return one.name == "spooler" && one.state == "serving"; });
   return known && counts.active_messages.value() == 0 && counts.queue_depth.value() == 0 &&
-         context().memory.active == 0;
+         context().attempts_open == 0;
 }
 
 std::string running_relay::failure() const {
