@@ -556,6 +556,8 @@ sim_outcome relay_sim::run() {
           .kills = kills_,
           .cuts = world_.cuts(),
           .store_failures = store_.failures(),
+          .staged = store_.staged(),
+          .parts_read = store_.parts_read(),
           .virtual_time = world_.clock().steady().time_since_epoch() - std::chrono::hours{1},
           .trace_hash = world_.trace_hash()};
 }

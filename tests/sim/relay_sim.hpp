@@ -99,6 +99,8 @@ struct sim_outcome {
   std::uint64_t kills = 0;
   std::uint64_t cuts = 0;
   std::uint64_t store_failures = 0;
+  std::uint64_t staged = 0;     ///< messages that went into the store in parts
+  std::uint64_t parts_read = 0; ///< of bodies
   std::chrono::nanoseconds virtual_time{};
   std::uint64_t trace_hash = 0;
 };

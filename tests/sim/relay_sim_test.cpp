@@ -41,7 +41,7 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
   auto count = only != 0 ? 1 : number("--seeds=", "HEDWIG_SIM_SEEDS", 1000);
   quiet();
   oracle::totals sum;
-  std::uint64_t steps = 0, crashes = 0, cuts = 0, kills = 0, store_failures = 0, failed = 0;
+  std::uint64_t steps = 0, crashes = 0, cuts = 0, kills = 0, store_failures = 0, staged = 0, parts = 0, failed = 0;
   std::chrono::nanoseconds virtual_time{};
   for (auto seed = first; seed < first + count && failed < 10; ++seed) {
     auto outcome = relay_sim{{.seed = seed, .trace = only != 0}}.run();
@@ -61,14 +61,18 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     cuts += outcome.cuts;
     kills += outcome.kills;
     store_failures += outcome.store_failures;
+    staged += outcome.staged;
+    parts += outcome.parts_read;
     virtual_time += outcome.virtual_time;
   }
   fmt::print(
       "{} seeds: {} messages offered, {} acknowledged, {} notifications; recipients: {} accepted by servers ({} "
       "repeated), "
-      "{} bounced; {} steps, {} crashes, {} actors killed, {} cuts, {} failed requests of the store, {} virtual days\n",
+      "{} bounced; {} steps, {} crashes, {} actors killed, {} cuts, {} failed requests of the store, {} messages "
+      "staged, {} parts of bodies read, {} virtual days\n",
       count, sum.offered, sum.acknowledged, sum.notifications, sum.accepted, sum.repeated, sum.bounced, steps, crashes,
-      kills, cuts, store_failures, std::chrono::duration_cast<std::chrono::hours>(virtual_time).count() / 24);
+      kills, cuts, store_failures, staged, parts,
+      std::chrono::duration_cast<std::chrono::hours>(virtual_time).count() / 24);
   // Runs in which nothing happens find nothing.
   if (count >= 100) {
     EXPECT_GT(sum.acknowledged, count);
@@ -78,6 +82,8 @@ TEST(relay_simulation, keeps_every_acknowledged_message_through_all_faults) {
     EXPECT_GT(crashes, 0u);
     EXPECT_GT(cuts, 0u);
     EXPECT_GT(store_failures, 0u);
+    EXPECT_GT(staged, 0u);
+    EXPECT_GT(parts, 0u);
   }
 }
 

@@ -90,6 +90,36 @@ TEST(signer, hashes_the_body_as_rfc_8463_does_wherever_the_slices_end) {
   }
 }
 
+TEST(signer, signs_a_message_that_is_read_in_parts_as_if_it_were_whole) {
+  auto by = *signer::make({for_domain("football.example.com")});
+  auto from = std::vector<std::string>{"football.example.com"};
+  for (auto& text : {rfc8463_message, std::string{"From: x@football.example.com\r\n"},
+                     std::string{"From: x@football.example.com\r\n\r\n"}, std::string{"To: nobody\r\n\r\nbody\r\n"}}) {
+    auto whole = by.sign(rope_of(text), from, "", now);
+    for (std::size_t part : {1u, 2u, 7u, 200u}) {
+      message_digest read;
+      for (std::size_t at = 0; at < text.size(); at += part)
+        read.add(rope_of(text.substr(at, part)));
+      auto fields = by.sign(std::move(read), from, "", now);
+      ASSERT_EQ(fields.has_value(), whole.has_value());
+      if (whole)
+        EXPECT_EQ(*fields, *whole);
+      else
+        EXPECT_EQ(fields.error().message, whole.error().message);
+    }
+  }
+}
+
+TEST(signer, refuses_a_header_without_end_that_is_read_in_parts) {
+  auto by = *signer::make({for_domain("a.test")});
+  message_digest read;
+  for (int i = 0; i < 20; ++i)
+    read.add(rope_of("From: x@a.test\r\n" + std::string(65536, 'x') + "\r\n"));
+  auto fields = by.sign(std::move(read), std::vector<std::string>{"a.test"}, "", now);
+  ASSERT_FALSE(fields);
+  EXPECT_THAT(fields.error().message, HasSubstr("header longer than"));
+}
+
 TEST(signer, hashes_an_empty_body_to_the_digest_of_nothing) {
   auto by = *signer::make({for_domain("a.test")});
   for (auto message : {"From: x@a.test\r\n", "From: x@a.test\r\n\r\n", "From: x@a.test\r\n\r\n\r\n"})

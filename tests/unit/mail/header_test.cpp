@@ -90,6 +90,14 @@ TEST(header_block, ends_before_what_is_no_field) {
   EXPECT_EQ(folded_start->fields().size(), 0U);
 }
 
+TEST(header_block, knows_whether_more_bytes_could_change_it) {
+  for (auto text :
+       {"", "Subject", "Subject: x", "Subject: x\r\n", "Subject: x\r\n y", "Subject: x\r\nno field", "A: b\r\n\r"})
+    EXPECT_FALSE(header_block::parse(std::string_view{text})->ended()) << text;
+  for (auto text : {"\r\n", "A: b\r\n\r\n", "A: b\r\n\r\nbody", "A: b\r\nno field\r\n"})
+    EXPECT_TRUE(header_block::parse(std::string_view{text})->ended()) << text;
+}
+
 TEST(header_block, has_limits) {
   std::string many;
   for (std::size_t i = 0; i <= header_fields_max; ++i)

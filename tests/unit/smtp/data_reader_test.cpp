@@ -27,7 +27,10 @@ outcome read(std::string_view bytes, const data_limits& limits, Cut cut) {
   std::string body;
   std::size_t used = 0;
   while (used < bytes.size() && !reader.done()) {
-    used += reader.feed(bytes.substr(used, cut()));
+    auto piece = bytes.substr(used, cut());
+    auto most = reader.held_octets_after(piece.size());
+    used += reader.feed(piece);
+    EXPECT_LE(reader.held_octets(), most) << "memory is reserved before it is needed";
     if (limits.body_octets_max % 2 == 1) // now and then, as an owner that stages does
       body += reader.take_body().flatten();
   }

@@ -129,6 +129,72 @@ TEST(client_body, never_shows_an_end_of_data_before_the_end_to_any_reading_of_li
   }
 }
 
+TEST(client_body, sends_the_same_when_the_body_comes_in_parts) {
+  std::mt19937 random{11};
+  const std::string_view alphabet{"\r\n.a\0", 5};
+  for (int round = 0; round < 3000; ++round) {
+    std::string text(random() % 40, ' ');
+    for (char& c : text)
+      c = alphabet[random() % alphabet.size()];
+    const std::size_t first = random() % (text.size() + 1);
+    body_writer writer{cut_up(text.substr(0, first), 1 + random() % 6), text.size() - first};
+    std::string wire;
+    auto pull = [&] {
+      std::vector<slice> pieces;
+      while (writer.next(pieces, 1 + random() % 9) != 0) {
+      }
+      for (const slice& piece : pieces)
+        wire += piece.view();
+    };
+    pull();
+    for (std::size_t at = first; at < text.size();) {
+      EXPECT_FALSE(writer.done());
+      EXPECT_EQ(writer.awaited(), text.size() - at);
+      EXPECT_EQ(writer.waiting(), 0U);
+      const std::size_t count = 1 + random() % (text.size() - at);
+      writer.add(cut_up(text.substr(at, count), 1 + random() % 6));
+      at += count;
+      if (random() % 2 == 0) { // else the next part comes before this one went out
+        std::vector<slice> pieces;
+        if (random() % 2 == 0)
+          pull();
+        else if (writer.next(pieces, 1 + random() % 5) != 0)
+          for (const slice& piece : pieces)
+            wire += piece.view();
+      }
+      if (writer.waiting() != 0)
+        pull();
+    }
+    pull();
+    ASSERT_TRUE(writer.done());
+    ASSERT_EQ(wire, reference(text)) << ::testing::PrintToString(text);
+  }
+}
+
+TEST(client_body, lets_go_of_what_it_gave_out_when_more_comes) {
+  static bool gone = false;
+  rope first;
+  static const std::uint8_t text[] = {'o', 'n', 'e', '\r', '\n'};
+  first.append({buffer::wrap(
+                    text, sizeof text, [](void*) { gone = true; }, nullptr),
+                "one\r\n"});
+  body_writer writer{std::move(first), 5};
+  first = {};
+  std::vector<slice> out;
+  EXPECT_EQ(writer.next(out, 100), 5U);
+  EXPECT_EQ(writer.next(out, 100), 0U);
+  out.clear();
+  writer.add(cut_up("two\r\n", 5));
+  EXPECT_TRUE(gone);
+  EXPECT_EQ(writer.next(out, 100), 8U);
+  EXPECT_TRUE(writer.done());
+}
+
+TEST(client_body, stops_the_process_when_more_comes_than_was_announced) {
+  body_writer writer{rope{}, 1};
+  EXPECT_DEATH(writer.add(cut_up("ab", 2)), "longer than it was announced");
+}
+
 TEST(client_body, gives_a_plain_slice_out_without_a_copy) {
   rope body;
   body.append_copy("From: a\r\n\r\nhello\r\nworld\r\n");

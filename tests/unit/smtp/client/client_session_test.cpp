@@ -134,6 +134,65 @@ TEST_P(client, sends_a_message_in_two_round_trips_with_pipelining) {
   EXPECT_EQ(l.session.transactions(), 1U);
 }
 
+TEST_P(client, sends_a_body_that_comes_in_parts) {
+  line l = connect().open();
+  auto large = message({"a@x.test"}, "D: sig\r\n");
+  large.body_follows = 20;
+  l.session.begin(std::move(large));
+  EXPECT_EQ(l.session.body_wanted(100), 0U) << "not before the server asks for it";
+  EXPECT_EQ(l.said(), "MAIL FROM:<me@relay.test> SIZE=28\r\nRCPT TO:<a@x.test>\r\nDATA\r\n");
+  l.server("250 ok\r\n250 ok\r\n354 go\r\n");
+  EXPECT_EQ(l.session.body_wanted(0), 0U) << "what is there comes first";
+  EXPECT_EQ(l.session.body_wanted(8), 20U);
+  EXPECT_EQ(l.said(), "D: sig\r\n");
+  EXPECT_EQ(l.session.body_wanted(0), 20U);
+  EXPECT_EQ(l.session.stage(), client_stage::body);
+  rope part;
+  part.append_copy("S: t\r\n\r\n.d");
+  l.session.add_body(part);
+  EXPECT_EQ(l.said(), "S: t\r\n\r\n..d");
+  EXPECT_EQ(l.session.body_wanted(0), 10U);
+  part = {};
+  part.append_copy("\r\n.\r\nend\r\n");
+  l.session.add_body(part);
+  EXPECT_EQ(l.said(), "\r\n..\r\nend\r\n.\r\n");
+  EXPECT_EQ(l.session.body_wanted(1000), 0U);
+  l.server("250 taken\r\n");
+  EXPECT_EQ(l.only_outcome().disposition, disposition::delivered);
+}
+
+TEST_P(client, gives_up_before_the_dot_when_the_rest_of_a_body_cannot_be_had) {
+  line l = connect().open();
+  auto large = message({"a@x.test"}, "");
+  large.body_follows = 20;
+  l.session.begin(std::move(large));
+  l.said();
+  l.server("250 ok\r\n250 ok\r\n354 go\r\n");
+  rope part;
+  part.append_copy("S: t\r\n\r\nhi\r\n");
+  l.session.add_body(part);
+  l.said();
+  l.session.body_lost("gone");
+  EXPECT_EQ(l.said(), "") << "no dot";
+  auto outcome = l.only_outcome();
+  EXPECT_EQ(outcome.disposition, disposition::deferred);
+  EXPECT_EQ(outcome.next, next_step::none);
+  EXPECT_NE(outcome.text.find("gone"), std::string::npos);
+  auto cause = l.must_close();
+  ASSERT_TRUE(cause);
+  EXPECT_EQ(cause->disposition, disposition::deferred);
+  EXPECT_EQ(l.said(), "");
+}
+
+TEST_P(client, fails_a_message_in_parts_that_is_bigger_than_the_server_takes) {
+  line l = connect().open();
+  auto large = message({"a@x.test"}, "12345");
+  large.body_follows = 996;
+  l.session.begin(std::move(large));
+  EXPECT_EQ(l.said(), "");
+  EXPECT_EQ(l.only_outcome().disposition, disposition::failed);
+}
+
 TEST_P(client, says_one_command_at_a_time_without_pipelining) {
   line l = connect().open(plain);
   l.session.begin(message({"a@x.test", "b@x.test"}));
