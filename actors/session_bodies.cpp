@@ -45,6 +45,8 @@ void session::wait_for(halt what) {
     stage_rest_of(protocol_->take_body());
   else if (!staged_ && held() > 0 && !filters_.want_content())
     begin_stage();
+  if (halted_ != halt::memory)
+    return; // the message was given up
   if (patience_end_ == steady_time{})
     patience_end_ = loop().now() + policy_->settings.process.message_memory_wait;
   look_interval_ = look_interval_first;
@@ -151,6 +153,8 @@ void session::on_part_staged(const part_staged& outcome) {
       give_up_message(smtp::storage_reply(outcome.status));
   } else if (halted_ == halt::store) {
     stop_waiting();
+  } else if (halted_ == halt::memory) {
+    look_for_room();
   }
   stage_if_large();
   go_on();

@@ -111,7 +111,7 @@ socket = ""
   if (which == policies - 1)
     loaded->settings.queue.active_bytes = 4096;
   if (which >= 2)
-    loaded->settings.queue.stage_above = 700;
+    loaded->settings.queue.stage_above = 300;
   if (which == 2) {
     loaded->settings.process.message_memory = 24'000;
     loaded->settings.queue.pending_append_bytes = 18'000;
