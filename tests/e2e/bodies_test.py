@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large messages: their size does not show in the relay's memory, and what goes wrong in their middle leaves nothing."""
+import contextlib
 import hashlib
 import logging
 import os
@@ -126,14 +127,11 @@ class StreamSink:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        try:
-            self._talk(connection)
-        except OSError:
-            pass
-        finally:
-            connection.close()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
+            open_ones.enter_context(connection)
+            self._talk(connection, open_ones)
 
-    def _talk(self, connection):
+    def _talk(self, connection, open_ones):
         say = lambda text: connection.sendall(text.encode() + b"\r\n")
         say("220 sink")
         rest = b""
@@ -150,7 +148,7 @@ class StreamSink:
                 say("250-sink\r\n250-PIPELINING\r\n" + ("250-STARTTLS\r\n" if tls else "") + "250 8BITMIME")
             elif verb == b"STAR":
                 say("220 go ahead")
-                connection = self.context.wrap_socket(connection, server_side=True)
+                connection = open_ones.enter_context(self.context.wrap_socket(connection, server_side=True))
             elif verb == b"DATA":
                 say("354 go on")
                 rest = self._take(connection, rest)
