@@ -15,6 +15,8 @@ instance::~instance() = default;
 
 hedwig_status instance::try_begin() {
   hedwig_error error{};
+  if (provider().validate != nullptr && provider().validate(host_.raw(), config_.get(), &error) != HEDWIG_OK)
+    throw unusable{fmt::format("validate() refuses the settings: {}", error.message)};
   auto status = provider().create(host_.raw(), config_.get(), &raw_, &error);
   expect(status == HEDWIG_OK, rules::creates, "create() gave {}: {}", name_of(status), error.message);
   auto* op = new hedwig_op; // NOLINT: it outlives a test that fails

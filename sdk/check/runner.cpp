@@ -62,8 +62,13 @@ public:
   test_folder(const test_folder&) = delete;
   test_folder& operator=(const test_folder&) = delete;
   const std::string& path() const { return path_; }
-  /// The letters and digits that make the folder's name another one each time.
-  std::string unique() const { return "hedwig_check_" + path_.substr(path_.size() - 6); }
+  /// The letters and digits that make the folder's name another one each time; in lower case, since servers fold names.
+  std::string unique() const {
+    auto name = fmt::format("hedwig_check_{}_{}", ::getpid(), path_.substr(path_.size() - 6));
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return name;
+  }
 
 private:
   std::string path_;

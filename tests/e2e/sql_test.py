@@ -8,7 +8,7 @@ import smtplib
 import subprocess
 import tempfile
 
-from hedwig_harness import Case, main, plain_message, program, skip, wait_for
+from hedwig_harness import PATIENCE, PLUGINS, Case, main, plain_message, program, skip, wait_for
 
 
 class Postgresql:
@@ -102,6 +102,24 @@ class Sql(Case):
         relay = self.run_through({"engine": "sqlite"})
         self.assertTrue((relay.spool / "spool.sqlite").exists())
         self.assertEqual((relay.spool / "spool.sqlite").stat().st_mode & 0o077, 0)
+
+    def test_the_conformance_kit_finds_no_fault_with_postgresql(self):
+        server = self.postgresql()
+        config = self.path("check.toml")
+        config.write_text(f"""
+engine = "postgresql"
+path = "{{folder}}/spool"
+connection = "host={server.folder} dbname=postgres user=hedwig"
+password = {{ file = "{server.folder}/password" }}
+schema = "{{unique}}"
+[check]
+remote = true
+""")
+        done = subprocess.run([program("hedwig-plugin-check"), PLUGINS / "storage-sql.so", "--config", config, "--short", "--seed",
+                               "1"],
+                              capture_output=True, text=True, timeout=300 * PATIENCE, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr)
+        self.assertIn("storage.claim-beside", done.stdout)
 
     def test_postgresql_carries_the_relay_and_its_password_is_told_to_nobody(self):
         server = self.postgresql()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Full disks and damaged files.
+// RocksDB on a disk without room, and the files of storage-fs. What every store must do there the conformance kit asks
+// for.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -37,54 +38,6 @@ private:
   temporary_folder folder_;
   std::string reason_;
 };
-
-class full_disk : public testing::TestWithParam<const char*> {};
-
-TEST_P(full_disk, is_reported_and_survived) {
-  small_disk disk;
-  if (!disk.reason().empty())
-    GTEST_SKIP() << disk.reason();
-  auto settings = settings_for(GetParam(), disk.path() + "/spool");
-  settings.numbers["memtable_size"] = 1 << 20;
-  auto ballast = disk.path() + "/ballast";
-  std::ofstream{ballast} << std::string(8 << 20, 'b');
-  auto store = std::make_unique<store_client>(plugin_file(GetParam()), settings);
-  ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
-  std::uint64_t number = 0;
-  std::vector<std::uint64_t> kept;
-  answer last;
-  for (; number < 1000; ++number) {
-    last = store->put(id_of(number), body_of(number, 100000));
-    if (last.status != HEDWIG_OK)
-      break;
-    kept.push_back(number);
-  }
-  EXPECT_EQ(last.status, HEDWIG_E_NO_SPACE) << last.error;
-  EXPECT_NE(store->health(), HEDWIG_OK);
-  EXPECT_GT(kept.size(), 20u);
-  fs::remove(ballast);
-  if (!store->eventually([&] { return store->health() == HEDWIG_OK; })) {
-    // With a memtable this small RocksDB 7.8 does not come back one time in fifty (docs/known-issues.md).
-    store->advance(std::chrono::minutes{2});
-    EXPECT_TRUE(store->eventually([&] { return store->health() == HEDWIG_E_IO; }))
-        << "it says that only a restart helps";
-    return;
-  }
-  for (int more = 0; more < 10; ++more) {
-    auto put = store->put(id_of(5000 + static_cast<std::uint64_t>(more)),
-                          body_of(5000 + static_cast<std::uint64_t>(more), 100000));
-    ASSERT_EQ(put.status, HEDWIG_OK) << put.error;
-    kept.push_back(5000 + static_cast<std::uint64_t>(more));
-  }
-  store.reset();
-  store = std::make_unique<store_client>(plugin_file(GetParam()), settings);
-  ASSERT_EQ(store->start(), HEDWIG_OK) << store->error();
-  for (auto one : kept)
-    ASSERT_TRUE(store->read_all(id_of(one)).body == body_of(one, 100000)) << one;
-}
-
-INSTANTIATE_TEST_SUITE_P(store, full_disk, testing::Values(HEDWIG_TEST_STORES),
-                         [](const auto& one) { return std::string{one.param}; });
 
 TEST(rocksdb_on_a_full_disk, opens_delivers_and_takes_mail_again_when_there_is_room) {
   small_disk disk{48};
