@@ -55,6 +55,8 @@ std::size_t body_writer::next(std::vector<slice>& out, std::size_t max_bytes) {
     if (part_ == body_.parts().size()) {
       if (awaited_ == 0)
         phase_ = phase::end;
+      else
+        drop_given(); // who waits for more must hold nothing: what follows may wait for that very memory
       break;
     }
     const slice& part = body_.parts()[part_];

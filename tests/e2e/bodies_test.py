@@ -100,6 +100,8 @@ class StreamSink:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
         self.changed = threading.Condition()
+        self.reading = threading.Event()  # cleared: nothing is read behind a 354
+        self.reading.set()
         self.taken = []  # (hash of the body, whether it came encrypted, path)
         self.cut = []  # octets of those that ended without a dot
         self.listener = socket.create_server((self.address, self.port), backlog=128)
@@ -151,6 +153,7 @@ class StreamSink:
                 connection = open_ones.enter_context(self.context.wrap_socket(connection, server_side=True))
             elif verb == b"DATA":
                 say("354 go on")
+                self.reading.wait(600)
                 rest = self._take(connection, rest)
                 if rest is None:
                     return
@@ -436,6 +439,34 @@ class NoMemory(Case):
             self.assertRegex(hog.send([b"short\r\n"], number)[0], "^250 ")
             hog.close()
         sink.wait(accepted + len(hogs), relay)
+        wait_for(lambda: relay.admin("status")["memory"]["used_bytes"] == 0, 60, relay.log_tail)
+
+    def test_next_hops_that_do_not_read_take_no_more_than_a_quarter_and_nothing_is_refused_for_it(self):
+        sink = self.opened(StreamSink())
+        relay = self.relay({"process": {"message_memory": 16 * MIB}, "server": {"smtp": {"max_size": 40}}}, sink.next_hop)
+        sink.reading.clear()
+        count, size = 20, 10 * MIB
+        digests = []
+        for number in range(count):
+            client = Client(relay)
+            answer, digest = client.send(blocks(size, b"%d" % number), number)
+            self.assertRegex(answer, "^250 ")
+            digests.append(digest)
+            client.close()
+
+        def quarter_taken():
+            memory = relay.admin("status")["memory"]
+            self.assertLessEqual(memory["used_bytes"], memory["limit_bytes"])
+            self.assertLessEqual(memory["users"]["deliveries"], 4 * MIB)
+            return memory["users"]["deliveries"] > 3 * MIB
+
+        wait_for(quarter_taken, 60, relay.log_tail, 0.1)
+        client = Client(relay)
+        answer, digest = client.send(blocks(MIB, b"last"), count)
+        self.assertRegex(answer, "^250 ", "mail is taken all the same")
+        client.close()
+        sink.reading.set()
+        self.assertEqual(sorted(one[0] for one in sink.wait(count + 1, relay)), sorted([*digests, digest]))
         wait_for(lambda: relay.admin("status")["memory"]["used_bytes"] == 0, 60, relay.log_tail)
 
     def test_small_messages_that_find_no_room_in_memory_are_read_again(self):
