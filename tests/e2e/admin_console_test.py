@@ -9,7 +9,7 @@ import stat
 import subprocess
 import threading
 
-from hedwig_harness import Case, PATIENCE, STORES, free_port, host, main, plain_message, program, wait_for
+from hedwig_harness import Case, NextHop, PATIENCE, STORES, free_port, host, main, plain_message, program, wait_for
 
 PAUSED = {"outbound": {"paused": True}, "retry": {"initial_delay": "1h"}}
 
@@ -25,33 +25,20 @@ class OverUnix(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-class HostileHop:
+class HostileHop(NextHop):
     """A next hop whose replies hold what no reply should: it refuses every recipient with `text` (octets)."""
 
     def __init__(self, text, address=None):
         self.text = text
-        self.listener = socket.create_server((address or host(), 0))
-        self.next_hop = "%s:%d" % self.listener.getsockname()
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__(address)
 
-    def _serve(self):
-        while True:
-            try:
-                link, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._talk, args=(link,), daemon=True).start()
-
-    def _talk(self, link):
-        with link, link.makefile("rb") as lines:
+    def talk(self, link):
+        with link.makefile("rb") as lines:
             link.sendall(b"220 hop\r\n")
             for line in lines:
                 verb = line[:4].upper()
                 link.sendall(b"450 4.2.0 " + self.text + b"\r\n" if verb == b"RCPT" else
                              b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
-
-    def close(self):
-        self.listener.close()
 
 
 class Console(Case):

@@ -13,8 +13,7 @@ import threading
 
 import dkim
 
-from hedwig_harness import (PATIENCE, Case, free_port, generate_key, host, main, make_certificate, trusting,
-                            wait_for)
+from hedwig_harness import PATIENCE, Case, NextHop, generate_key, main, make_certificate, trusting, wait_for
 
 logging.getLogger("dkimpy").setLevel(logging.CRITICAL)
 
@@ -89,11 +88,10 @@ class Client:
         self.socket.close()
 
 
-class StreamSink:
+class StreamSink(NextHop):
     """A next hop that keeps what it takes in files, or only its hash."""
 
     def __init__(self, folder=None, certificate=None):
-        self.address, self.port = host(), free_port()
         self.folder = folder
         self.context = None
         if certificate:
@@ -104,15 +102,7 @@ class StreamSink:
         self.reading.set()
         self.taken = []  # (hash of the body, whether it came encrypted, path)
         self.cut = []  # octets of those that ended without a dot
-        self.listener = socket.create_server((self.address, self.port), backlog=128)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def next_hop(self):
-        return f"{self.address}:{self.port}"
-
-    def close(self):
-        self.listener.close()
+        super().__init__()
 
     def wait(self, count, relay, timeout=120):
         with self.changed:
@@ -120,17 +110,8 @@ class StreamSink:
                 raise AssertionError(f"{len(self.taken)} of {count} messages\n{relay.log_tail()}")
             return list(self.taken)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
-            open_ones.enter_context(connection)
+    def talk(self, connection):
+        with contextlib.ExitStack() as open_ones:
             self._talk(connection, open_ones)
 
     def _talk(self, connection, open_ones):

@@ -519,6 +519,30 @@ def listening(address, port, greets=False):
         return False
 
 
+class NextHop:
+    """A server by hand, for what no real one does: `talk(connection)` has each connection, on a thread of its own."""
+
+    def __init__(self, address=None):
+        self.listener = socket.create_server((address or host(), 0), backlog=128)
+        self.next_hop = "%s:%d" % self.listener.getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError), connection:
+            self.talk(connection)
+
+    def close(self):
+        self.listener.close()
+
+
 class SmtpSink:
     """Postfix's smtp-sink; count() is how many messages it took, as it says itself."""
 

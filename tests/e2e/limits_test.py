@@ -7,10 +7,9 @@ import os
 import re
 import shutil
 import smtplib
-import socket
 import threading
 
-from hedwig_harness import PLUGINS, ROOT, Case, main, need_root, plain_message, program, skip, wait_for
+from hedwig_harness import PLUGINS, ROOT, Case, NextHop, main, need_root, plain_message, program, skip, wait_for
 
 FAST = {"retry": {"initial_delay": "1s", "max_delay": "1s", "jitter": 0.0}}
 
@@ -62,25 +61,15 @@ class OfASession(Case):
         self.assertEqual([got.message["Subject"] for got in sink.wait(relay=relay)], ["far"])
 
 
-class SilentNextHop:
+class SilentNextHop(NextHop):
     """Takes everything and says nothing after the final dot, as long as `silent` is set."""
 
     def __init__(self, address):
-        self.listener = socket.create_server((address, 0))
-        self.next_hop = f"{address}:{self.listener.getsockname()[1]}"
         self.silent, self.dots = True, 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(address)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with connection, connection.makefile("rwb") as stream:
+    def talk(self, connection):
+        with connection.makefile("rwb") as stream:
             def say(text):
                 stream.write(text + b"\r\n")
                 stream.flush()
@@ -99,9 +88,6 @@ class SilentNextHop:
                     stream.read(1)  # until the relay hangs up
                     return
                 say(b"250 taken")
-
-    def close(self):
-        self.listener.close()
 
 
 class OfANextHop(Case):
