@@ -66,10 +66,18 @@ def host(number=1):
     return f"127.{1 + (identity >> 8) % 254}.{identity % 256}.{number}"
 
 
+_given = set()
+
+
 def free_port(address=None):
-    with socket.socket() as probe:
-        probe.bind((address or host(), 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and none that was given before: two calls must not name one port."""
+    while True:
+        with socket.socket() as one:
+            one.bind((address or host(), 0))
+            port = one.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_for(condition, timeout, what, every=0.02):
