@@ -139,9 +139,9 @@ class Steering(Console):
         self.addCleanup(gate.set)
 
         class Slow(HostileHop):
-            def _talk(self, link):
+            def talk(self, link):
                 gate.wait(60 * PATIENCE)
-                super()._talk(link)
+                super().talk(link)
 
         for verb, state in (("hold", "held"), ("bounce", "bounced"), ("delete", None)):
             with self.subTest(verb=verb):
