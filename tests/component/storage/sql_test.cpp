@@ -193,13 +193,23 @@ protected:
     server->ask("ALTER SYSTEM RESET synchronous_standby_names");
     server->ask("SELECT pg_reload_conf()");
   }
-  /// Waits until the store's commit waits for the standby.
-  bool is_waiting(store_client& store) {
-    return store.eventually([] {
-      return server->ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hedwig' AND wait_event = "
-                         "'SyncRep'") == "1";
-    });
+  static bool somebody_waits() {
+    return server->ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hedwig' AND wait_event = "
+                       "'SyncRep'") != "0";
   }
+  /// A PUT whose commit waits for the standby. The server takes its configuration over in its own time: those before
+  /// `last_` were confirmed.
+  op_pointer waiting_put(store_client& store) {
+    for (;;) {
+      auto put = store.make_put(id_of(++last_), "body", "meta");
+      store.submit({put});
+      if (!store.eventually([&] { return put->completions.load() != 0 || somebody_waits(); }))
+        return nullptr;
+      if (put->completions.load() == 0)
+        return put;
+    }
+  }
+  std::uint64_t last_ = 0;
   void TearDown() override {
     end();
     server->ask("ALTER ROLE hedwig RESET synchronous_commit");
@@ -209,14 +219,13 @@ protected:
 TEST_F(unconfirmed_commit, is_found_out_after_the_connection_broke) {
   auto a = start("a");
   begin();
-  auto put = a->make_put(id_of(1), "body", "meta");
-  a->submit({put});
-  ASSERT_TRUE(is_waiting(*a));
+  auto put = waiting_put(*a);
+  ASSERT_TRUE(put);
   end();
   cut();
   EXPECT_EQ(a->wait(put).status, HEDWIG_OK) << put->got.error;
-  EXPECT_EQ(a->read_all(id_of(1)).body, "body");
-  EXPECT_EQ(a->stats().states[HEDWIG_STATE_QUEUED].messages, 1u);
+  EXPECT_EQ(a->read_all(id_of(last_)).body, "body");
+  EXPECT_EQ(a->stats().states[HEDWIG_STATE_QUEUED].messages, last_);
 }
 
 TEST_F(unconfirmed_commit, is_undone_when_it_was_given_up_before) {
@@ -224,17 +233,16 @@ TEST_F(unconfirmed_commit, is_undone_when_it_was_given_up_before) {
   with.numbers["commit_wait"] = 0;
   auto a = start(with);
   begin();
-  auto put = a->make_put(id_of(1), "body", "meta");
-  a->submit({put});
-  ASSERT_TRUE(is_waiting(*a));
+  auto put = waiting_put(*a);
+  ASSERT_TRUE(put);
   server->stop("immediate"); // the commit is on disk, and nobody can ask
   EXPECT_EQ(a->wait(put).status, HEDWIG_E_TIMEOUT) << put->got.error;
   EXPECT_NE(a->health(), HEDWIG_OK);
   server->start();
   end();
   ASSERT_TRUE(a->eventually([&] { return a->health() == HEDWIG_OK; }));
-  EXPECT_EQ(a->stat(id_of(1)).status, HEDWIG_E_NOT_FOUND) << "its client was told to come again";
-  EXPECT_EQ(a->stats().states[HEDWIG_STATE_QUEUED].messages, 0u);
+  EXPECT_EQ(a->stat(id_of(last_)).status, HEDWIG_E_NOT_FOUND) << "its client was told to come again";
+  EXPECT_EQ(a->stats().states[HEDWIG_STATE_QUEUED].messages, last_ - 1);
 }
 
 TEST_F(shared_database, goes_on_when_its_connections_are_cut) {
