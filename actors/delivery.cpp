@@ -372,7 +372,7 @@ void delivery::on_body(const body_loaded& part) {
     body_read_ += part.body->size();
     session_->add_body(*part.body);
   } else {
-    untried_ = readable_later(part.status);
+    untried_ = plugin::is_momentary(part.status);
     session_->body_lost(body_unreadable().text);
   }
   advance();

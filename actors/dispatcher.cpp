@@ -222,7 +222,7 @@ void dispatcher::on_body(const body_loaded& loaded) {
     return;
   auto& work = found.mapped();
   if (!loaded.body) {
-    auto kind = readable_later(loaded.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
+    auto kind = plugin::is_momentary(loaded.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
     attempt_outcome failed{loaded.id, {}};
     for (auto index : work.recipients)
       failed.outcomes.push_back({index, kind, body_unreadable(), {}});
@@ -267,7 +267,7 @@ void dispatcher::on_signed(const work_signed& answer) {
   if (found.empty())
     return; // its signer was lost, and another one has it now
   if (answer.status != HEDWIG_OK) {
-    auto kind = readable_later(answer.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
+    auto kind = plugin::is_momentary(answer.status) ? queue::outcome_kind::returned : queue::outcome_kind::deferred;
     give_back(found.mapped(), kind, body_unreadable());
     return;
   }

@@ -156,10 +156,6 @@ struct body_loaded {
   hedwig_status status = HEDWIG_OK; ///< why there is none
   std::uint64_t token = 0;
 };
-/// Whether a body that cannot be read for that reason may be read all right in a while.
-[[nodiscard]] constexpr bool readable_later(hedwig_status why) noexcept {
-  return why == HEDWIG_E_BUSY || why == HEDWIG_E_UNAVAILABLE || why == HEDWIG_E_TIMEOUT || why == HEDWIG_E_IO;
-}
 /// What its recipients are put off with.
 [[nodiscard]] inline queue::reply body_unreadable() {
   return {0, "4.3.0", "its body could not be read from the spool"};

@@ -43,9 +43,6 @@ struct look_at_stock {};
 /// How often it is looked whether the parts of bodies that wait for memory may be read.
 constexpr auto memory_interval = std::chrono::milliseconds{20};
 struct look_for_memory {};
-struct discard_again {
-  std::uint64_t stage;
-};
 
 std::uint64_t whole_seconds(wall_time from, wall_time to) {
   return to > from ? static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(to - from).count())
@@ -76,7 +73,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::retry_write)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::clean_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::look_at_stock)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::look_for_memory)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::discard_again)
 
 namespace hedwig {
 
@@ -97,7 +93,6 @@ caf::behavior spooler::make_behavior() {
           [this](const load_body& question) { on_load_body(question); },
           [this](stage_part& part) { on_stage_part(part); },
           [this](const drop_stage& what) { on_drop_stage(what); },
-          [this](discard_again what) { drop_taken_stage(what.stage); },
           [this](look_for_memory) {
             looking_for_memory_ = false;
             serve_waiting_parts();
@@ -113,15 +108,6 @@ caf::behavior spooler::make_behavior() {
           },
           [this](look_at_stock) { take_stock(); },
           [this](clean_up) { sweep(); }};
-}
-
-void spooler::drop_taken_stage(std::uint64_t number) {
-  if (number == 0)
-    return;
-  store_->discard(number, then([this, number](auto& answer) {
-                    if (!answer && readable_later(answer.error().status))
-                      delayed_send(this, write_retry_delay, discard_again{number});
-                  }));
 }
 
 void spooler::look_for_memory_later() {
@@ -267,7 +253,8 @@ void spooler::on_store(store_message& request) {
     return;
   }
   if (!metadata) {
-    drop_taken_stage(stage);
+    if (stage != 0)
+      store_->drop(stage);
     telemetry::log(level::error, component::spooler, {"message.unencodable", "cannot be stored"},
                    {{"id", request.message->id.text()}, {"error", metadata.error().text()}});
     send(request.reply_to, message_stored{request.token, request.message->id, metadata.error().status});

@@ -114,7 +114,6 @@ private:
   void discard(stages::iterator which);
   /// The store's number of what was staged for a message, which is the caller's now; 0: there is nothing.
   [[nodiscard]] std::uint64_t take_stage(const message_id& id);
-  void drop_taken_stage(std::uint64_t number);
   [[nodiscard]] memory_hold give_room(entry& of);
   [[nodiscard]] bool take_memory(body_reading& part, std::uint64_t size);
   void serve_waiting_parts();

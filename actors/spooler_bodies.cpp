@@ -99,7 +99,10 @@ void spooler::on_drop_stage(const drop_stage& what) {
     discard(found);
 }
 
-void spooler::discard(stages::iterator which) { drop_taken_stage(take_stage(which->first)); }
+void spooler::discard(stages::iterator which) {
+  if (auto number = take_stage(which->first); number != 0)
+    store_->drop(number);
+}
 
 std::uint64_t spooler::take_stage(const message_id& id) {
   auto found = stages_.extract(id);

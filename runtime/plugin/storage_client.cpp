@@ -12,6 +12,7 @@
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/storage_op.hpp"
 #include "runtime/plugin/table_copy.hpp"
+#include "runtime/plugin/timer_queue.hpp"
 
 namespace hedwig::plugin {
 
@@ -39,6 +40,8 @@ struct storage_client::core : storage_op_owner, std::enable_shared_from_this<cor
   std::vector<queued> take_group();
   bool fits(const queued& next) const;
   void settled(std::uint64_t bytes) noexcept override;
+  void drop(std::uint64_t stage) noexcept override;
+  void drop_later(std::uint64_t stage);
 };
 
 void storage_client::core::enqueue(std::unique_ptr<storage_op> op, const char* call, reply_to reply) {
@@ -123,6 +126,42 @@ void storage_client::core::settled(std::uint64_t bytes) noexcept {
   pump();
 }
 
+namespace {
+
+constexpr std::chrono::seconds drop_retry_delay{1};
+
+} // namespace
+
+class storage_client::dropped_stage : public completion_sink {
+public:
+  dropped_stage(std::weak_ptr<core> client, std::uint64_t stage) : client_{std::move(client)}, stage_{stage} {}
+  void on_completions(std::span<completion> done) noexcept override {
+    auto& value = done.front().value;
+    if (auto client = client_.lock(); client && !value && is_momentary(value.error().status))
+      client->drop_later(stage_);
+  }
+
+private:
+  std::weak_ptr<core> client_;
+  std::uint64_t stage_;
+};
+
+void storage_client::core::drop(std::uint64_t stage) noexcept {
+  enqueue(make_append_op(HEDWIG_STORAGE_DISCARD, stage, {}), "discard",
+          {std::make_shared<dropped_stage>(weak_from_this(), stage), 0, {}});
+}
+
+void storage_client::core::drop_later(std::uint64_t stage) {
+  auto& services = owner->services();
+  auto again = [self = weak_from_this(), stage] {
+    if (auto client = self.lock())
+      client->drop(stage);
+  };
+  // 0: too many timers; then the stage goes when the store is started again.
+  static_cast<void>(services.timers().start(services.time().steady() + drop_retry_delay, this, std::move(again)));
+  services.wake();
+}
+
 result<std::shared_ptr<storage_client>> storage_client::make(std::shared_ptr<instance> owner) {
   if (owner->provider().interface_id() != HEDWIG_STORAGE)
     return std::unexpected{error{HEDWIG_E_INVALID, "is not a storage provider", owner->name(), 0}};
@@ -153,6 +192,7 @@ void storage_client::append(std::uint64_t stage, rope chunk, reply_to reply) {
 void storage_client::discard(std::uint64_t stage, reply_to reply) {
   core_->enqueue(make_append_op(HEDWIG_STORAGE_DISCARD, stage, {}), "discard", std::move(reply));
 }
+void storage_client::drop(std::uint64_t stage) { core_->drop(stage); }
 void storage_client::put(put_request request, reply_to reply) {
   core_->enqueue(make_put_op(std::move(request)), "put", std::move(reply));
 }

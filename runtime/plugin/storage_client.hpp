@@ -32,9 +32,12 @@ public:
   [[nodiscard]] static result<std::shared_ptr<storage_client>> make(std::shared_ptr<instance> owner);
   ~storage_client();
 
-  void stage(std::uint64_t size_hint, reply_to reply);                ///< → storage_stage
-  void append(std::uint64_t stage, rope chunk, reply_to reply);       ///< → monostate; one at a time per stage
-  void discard(std::uint64_t stage, reply_to reply);                  ///< → monostate
+  void stage(std::uint64_t size_hint, reply_to reply);          ///< → storage_stage
+  void append(std::uint64_t stage, rope chunk, reply_to reply); ///< → monostate; one at a time per stage
+  void discard(std::uint64_t stage, reply_to reply);            ///< → monostate
+  /// DISCARD, again and again while the store has no time for it. A stage that comes after its STAGE was given up, and
+  /// one whose PUT failed, are dropped by themselves.
+  void drop(std::uint64_t stage);
   void put(put_request request, reply_to reply);                      ///< → storage_commit; durable
   void move(move_request request, reply_to reply);                    ///< → storage_commit; durable
   void remove(remove_request request, reply_to reply);                ///< → monostate; durable
@@ -67,6 +70,8 @@ public:
   struct core;
 
 private:
+  class dropped_stage;
+
   explicit storage_client(std::shared_ptr<core> state);
 
   std::shared_ptr<core> core_;

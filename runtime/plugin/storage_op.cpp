@@ -141,6 +141,46 @@ private:
   decoder decode_;
 };
 
+/// A stage that comes after its request was given up would stay until the store is started again.
+class stage_op : public typed_op<hedwig_stage_request> {
+public:
+  explicit stage_op(std::uint64_t size_hint) : typed_op{HEDWIG_STORAGE_STAGE, decode_stage} {
+    raw.size_hint = size_hint;
+  }
+  result<outcome> decode(const void* answer) override {
+    auto value = typed_op::decode(answer);
+    if (value)
+      given_ = as<storage_stage>(*value).stage;
+    return value;
+  }
+  void settled(bool late) noexcept override {
+    typed_op::settled(late);
+    if (late && given_ != 0)
+      client->drop(given_);
+  }
+
+private:
+  std::uint64_t given_ = 0;
+};
+
+/// A PUT consumes its stage, but not where the store had no time to look at it, or never saw it.
+class put_op : public typed_op<hedwig_put_request> {
+public:
+  put_op() : typed_op{HEDWIG_STORAGE_PUT, decode_commit} {}
+  result<outcome> decode(const void* answer) override {
+    committed_ = true;
+    return typed_op::decode(answer);
+  }
+  void settled(bool late) noexcept override {
+    typed_op::settled(late);
+    if (raw.stage != 0 && !committed_)
+      client->drop(raw.stage);
+  }
+
+private:
+  bool committed_ = false;
+};
+
 std::unique_ptr<typed_op<hedwig_message_request>> message_op(std::uint32_t kind, decoder decode, message_id id,
                                                              hedwig_storage_hint hint) {
   auto op = std::make_unique<typed_op<hedwig_message_request>>(kind, decode);
@@ -151,11 +191,7 @@ std::unique_ptr<typed_op<hedwig_message_request>> message_op(std::uint32_t kind,
 
 } // namespace
 
-std::unique_ptr<storage_op> make_stage_op(std::uint64_t size_hint) {
-  auto op = std::make_unique<typed_op<hedwig_stage_request>>(HEDWIG_STORAGE_STAGE, decode_stage);
-  op->raw.size_hint = size_hint;
-  return op;
-}
+std::unique_ptr<storage_op> make_stage_op(std::uint64_t size_hint) { return std::make_unique<stage_op>(size_hint); }
 
 std::unique_ptr<storage_op> make_append_op(std::uint32_t kind, std::uint64_t stage, rope chunk) {
   auto op = std::make_unique<typed_op<hedwig_append_request>>(kind, decode_none);
@@ -168,7 +204,7 @@ std::unique_ptr<storage_op> make_append_op(std::uint32_t kind, std::uint64_t sta
 }
 
 std::unique_ptr<storage_op> make_put_op(put_request request) {
-  auto op = std::make_unique<typed_op<hedwig_put_request>>(HEDWIG_STORAGE_PUT, decode_commit);
+  auto op = std::make_unique<put_op>();
   op->body = std::move(request.body);
   op->slices = slices_of(op->body);
   op->text = std::move(request.metadata);

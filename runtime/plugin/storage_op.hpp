@@ -15,6 +15,8 @@ class storage_op_owner {
 public:
   virtual ~storage_op_owner() = default;
   virtual void settled(std::uint64_t bytes) noexcept = 0;
+  /// A stage that nobody will use any more.
+  virtual void drop(std::uint64_t stage) noexcept = 0;
 };
 
 /// One request with everything it points at.

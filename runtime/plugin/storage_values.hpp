@@ -15,6 +15,11 @@
 // owned: nothing borrows from the plugin.
 namespace hedwig::plugin {
 
+/// Whether what a store refused for that reason may succeed in a while.
+[[nodiscard]] constexpr bool is_momentary(hedwig_status why) noexcept {
+  return why == HEDWIG_E_BUSY || why == HEDWIG_E_UNAVAILABLE || why == HEDWIG_E_TIMEOUT || why == HEDWIG_E_IO;
+}
+
 /// Of STAGE: names a body under way; never 0.
 struct storage_stage {
   std::uint64_t stage = 0;

@@ -24,10 +24,14 @@ const hedwig_auth auth_table{sizeof auth_table, 0, keep, nullptr, nullptr, nullp
 const auto auth_puppet = puppet_provider(HEDWIG_AUTH, &auth_table);
 
 std::vector<std::size_t> submits;
+std::vector<std::uint64_t> discarded;
 void keep_all(void* self, const hedwig_storage_request* const* requests, size_t count) {
   submits.push_back(count);
-  for (size_t i = 0; i < count; ++i)
+  for (size_t i = 0; i < count; ++i) {
     static_cast<puppet*>(self)->ops.push_back(requests[i]->op);
+    if (requests[i]->kind == HEDWIG_STORAGE_DISCARD)
+      discarded.push_back(reinterpret_cast<const hedwig_append_request*>(requests[i])->stage);
+  }
 }
 const hedwig_storage_limits* small_limits(void*) {
   static const hedwig_storage_limits limits{sizeof limits, 0, 4, 3, 0, 0};
@@ -205,7 +209,10 @@ TEST(crash_reports, name_the_plugin_and_the_call) {
 }
 
 struct storage_bench : bench {
-  storage_bench() : bench{storage_puppet}, client{*storage_client::make(owner)} { submits.clear(); }
+  storage_bench() : bench{storage_puppet}, client{*storage_client::make(owner)} {
+    submits.clear();
+    discarded.clear();
+  }
   void put(std::uint64_t tag) {
     put_request r;
     r.body.append_copy("body");
@@ -260,6 +267,58 @@ TEST(storage_client, does_not_submit_what_was_given_up_while_it_waited) {
   EXPECT_TRUE(puppet::last->ops.empty());
   EXPECT_EQ(b.client->in_flight(), 0U);
   EXPECT_EQ(b.owner->counters().in_flight, 0U);
+}
+
+TEST(storage_client, discards_a_stage_that_comes_when_nobody_waits_for_it) {
+  storage_bench b;
+  b.client->stage(0, b.reply(1));
+  b.client->stage(0, b.reply(2));
+  auto ops = std::exchange(puppet::last->ops, {});
+  hedwig_stage_result in_time{sizeof in_time, 0, 7}, late{sizeof late, 0, 8};
+  puppet::last->finish(ops.at(0), HEDWIG_OK, &in_time);
+  b.pass(default_call_timeout + seconds{1});
+  EXPECT_EQ(b.sink->status(2), HEDWIG_E_TIMEOUT);
+  puppet::last->finish(ops.at(1), HEDWIG_OK, &late);
+  b.services->run_due();
+  EXPECT_THAT(discarded, ::testing::ElementsAre(8));
+  b.finish_all();
+  EXPECT_EQ(b.client->in_flight(), 0U);
+  EXPECT_EQ(b.owner->counters().in_flight, 0U);
+}
+
+TEST(storage_client, drops_the_stage_of_a_put_that_failed_until_the_store_has_time) {
+  storage_bench b;
+  put_request with_stage;
+  with_stage.stage = 9;
+  b.client->put(std::move(with_stage), b.reply(1));
+  auto fail_all = [&] {
+    for (auto* op : std::exchange(puppet::last->ops, {}))
+      puppet::last->finish(op, HEDWIG_E_BUSY);
+    b.services->run_due();
+  };
+  fail_all();
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_BUSY);
+  EXPECT_THAT(discarded, ::testing::ElementsAre(9));
+  fail_all();
+  EXPECT_THAT(discarded, ::testing::ElementsAre(9)) << "not at once again";
+  b.pass(seconds{2});
+  EXPECT_THAT(discarded, ::testing::ElementsAre(9, 9));
+  b.finish_all();
+  b.pass(seconds{10});
+  EXPECT_THAT(discarded, ::testing::ElementsAre(9, 9));
+  EXPECT_EQ(b.client->in_flight(), 0U);
+}
+
+TEST(storage_client, leaves_the_stage_of_a_put_alone_that_was_committed_late) {
+  storage_bench b;
+  put_request with_stage;
+  with_stage.stage = 9;
+  b.client->put(std::move(with_stage), b.reply(1));
+  b.pass(default_call_timeout + seconds{1});
+  EXPECT_EQ(b.sink->status(1), HEDWIG_E_TIMEOUT);
+  b.finish_all();
+  b.services->run_due();
+  EXPECT_TRUE(discarded.empty());
 }
 
 TEST(storage_client, takes_over_the_buffers_of_a_read) {
