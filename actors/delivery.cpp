@@ -353,7 +353,7 @@ void delivery::advance() {
 
 /// One part goes out while the next one is read.
 void delivery::ask_for_body() {
-  auto part = std::min(body_part_size, policy_->settings.queue.stage_above);
+  auto part = policy_->body_part();
   auto wanted = std::min(session_->body_wanted(part / 2), part);
   if (wanted == 0 || !stream_ || std::exchange(body_asked_, true))
     return;

@@ -160,8 +160,6 @@ struct body_loaded {
 [[nodiscard]] inline queue::reply body_unreadable() {
   return {0, "4.3.0", "its body could not be read from the spool"};
 }
-/// Bytes of one part of a body on its way into the store or out of it; less where queue.stage_above is.
-inline constexpr std::uint64_t body_part_size = 256 * 1024;
 
 /// Where a transaction goes: hosts in the order to try them. Immutable and shared.
 struct site {

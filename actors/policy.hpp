@@ -9,6 +9,8 @@
 #include "runtime/queue/route.hpp"
 #include "runtime/smtp/server_session.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +35,10 @@ struct relay_policy {
   std::shared_ptr<const net::tls_context> client_tls_verified; ///< and checks the name
   bool allow_private_mx = false;      ///< of hosts found by MX; true in a lab even where the settings do not say so
   std::vector<std::string> own_names; ///< host names that are us, lower case
+
+  /// Bytes of one part of a body on its way into the store or out of it.
+  [[nodiscard]] std::uint64_t body_part() const noexcept { return std::min(body_part_max, settings.queue.stage_above); }
+  static constexpr std::uint64_t body_part_max = 256 * 1024;
 };
 
 /// A complaint, with the key that it is about as a path of keys and indexes: "server.dkim[1].private_key".

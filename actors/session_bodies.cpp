@@ -87,7 +87,7 @@ void session::stage_if_large() {
       begin_stage();
     return;
   }
-  if (protocol_->body_octets_held() < std::min(threshold, body_part_size))
+  if (protocol_->body_octets_held() < policy_->body_part())
     return;
   if (part_open_)
     wait_for(halt::store);

@@ -59,7 +59,7 @@ void signer::read_on(std::uint64_t number, reading& of) {
                            .reply_to = caf::actor_cast<caf::actor>(this),
                            .token = number,
                            .offset = of.done,
-                           .length = std::min(body_part_size, relay().policy()->settings.queue.stage_above)});
+                           .length = relay().policy()->body_part()});
 }
 
 void signer::on_body(const body_loaded& part) {

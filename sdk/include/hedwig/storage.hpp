@@ -428,7 +428,9 @@ private:
       }
       if (last)
         return;
-      if (!group.empty())
+      if (group.empty())
+        static_cast<void>(store_.has_lost_place()); // a group looks for itself
+      else
         run_group(group);
       housekeeping();
     }
@@ -561,7 +563,6 @@ private:
 
   void housekeeping() noexcept {
     auto now = host_.steady();
-    static_cast<void>(store_.has_lost_place());
     try {
       if (now - last_sweep_ >= sweep_interval) {
         last_sweep_ = now;
