@@ -31,18 +31,18 @@ engine::engine(prepared from)
 result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events events) {
   auto plan = std::move(from.plan);
   std::unique_ptr<engine> made{new engine{std::move(from)}};
+  made->context_.emplace(clock::system(), made->policy_, random_seed());
+  if (auto opened = made->open_resolver(); !opened)
+    return std::unexpected{opened.error()};
   auto plugins = made->providers_->start(plan);
   if (!plugins)
     return std::unexpected{plugins.error()};
-  made->context_.emplace(clock::system(), made->policy_, random_seed());
   made->context_->plugins = std::move(*plugins);
   made->context_->paused = made->policy_->settings.outbound.paused;
   made->context_->metrics.gauge("hedwig_build_info", HEDWIG_VERSION).set(1);
   auto now = made->context_->time.wall().time_since_epoch();
   made->context_->metrics.gauge("hedwig_start_time_seconds")
       .set(std::chrono::duration_cast<std::chrono::seconds>(now).count());
-  if (auto opened = made->open_resolver(); !opened)
-    return std::unexpected{opened.error()};
   if (auto opened = made->open_loops(); !opened)
     return std::unexpected{opened.error()};
   // Ready is who has a spool (it is open here), every listener and the console: whichever of the two comes last.
@@ -72,6 +72,7 @@ result<void> engine::open_resolver() {
     return std::unexpected{made.error()};
   resolver_ = std::move(*made);
   context_->resolver = resolver_.get();
+  providers_->use_resolver(resolver_.get());
   return {};
 }
 
@@ -134,6 +135,8 @@ engine::~engine() {
   if (console_)
     console_->close();
   console_.reset();
+  if (providers_)
+    providers_->use_resolver(nullptr);
   resolver_.reset(); // no call-back from here on
   stop_actors();
   for (auto& loop : loops_)

@@ -42,6 +42,8 @@ public:
   [[nodiscard]] provider_plan plan(const config::loaded& loaded);
   /// What of the settings of those that run may change, for plan_reload().
   [[nodiscard]] config::reload_options reload_options();
+  /// What plugins look up names with: set before start(), null before it goes.
+  void use_resolver(dns::resolver* resolver) { host_->use_resolver(resolver); }
   /// Creates and starts them; the store first. An error names the provider.
   [[nodiscard]] result<relay_plugins> start(const provider_plan& plan);
   /// Hands reloadable settings to those that run under the same name.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cstring>
+#include <iterator>
+#include <ranges>
 
 namespace hedwig::dns {
 
@@ -92,6 +94,16 @@ std::string ip_address::text() const {
   char out[INET6_ADDRSTRLEN] = {};
   ::inet_ntop(v6_ ? AF_INET6 : AF_INET, bytes_.data(), out, sizeof out);
   return out;
+}
+
+std::string reverse_name(const ip_address& address) {
+  std::string out;
+  for (auto byte : address.bytes() | std::views::reverse)
+    if (address.v6())
+      fmt::format_to(std::back_inserter(out), "{:x}.{:x}.", byte & 0xF, byte >> 4);
+    else
+      fmt::format_to(std::back_inserter(out), "{}.", byte);
+  return out + (address.v6() ? "ip6.arpa" : "in-addr.arpa");
 }
 
 address_class classify(const ip_address& address) noexcept {

@@ -31,6 +31,9 @@ private:
   std::array<std::uint8_t, 16> bytes_{};
 };
 
+/// Where its PTR records stand: "1.2.0.192.in-addr.arpa", or the 32 nibbles below "ip6.arpa" (RFC 3596, section 2.5).
+[[nodiscard]] std::string reverse_name(const ip_address& address);
+
 /// What an address is for. IPv6 forms that carry an IPv4 address (mapped, compatible, NAT64) count as that address.
 enum class address_class : std::uint8_t {
   global,

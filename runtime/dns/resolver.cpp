@@ -3,6 +3,10 @@
 
 namespace hedwig::dns {
 
+void resolver::records(std::string_view, record_type, record_callback done) {
+  done({.status = lookup_status::servfail, .records = {}, .why = "this resolver looks up no records by type"});
+}
+
 bool is_temporary(lookup_status status) noexcept {
   switch (status) {
   case lookup_status::servfail:

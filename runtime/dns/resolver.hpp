@@ -53,11 +53,32 @@ struct address_answer {
   std::string why;
 };
 
+/// The types that records() looks up, by their numbers in the DNS.
+enum class record_type : std::uint16_t { a = 1, ptr = 12, mx = 15, txt = 16, aaaa = 28 };
+
+struct dns_record {
+  std::uint16_t preference = 0; ///< of an MX
+  /// A, AAAA: 4 or 16 bytes in network order. MX, PTR: the name, lower case, without the trailing dot, "" for the root.
+  /// TXT: its strings joined, any bytes.
+  std::string value;
+
+  friend auto operator<=>(const dns_record&, const dns_record&) = default;
+};
+
+struct record_answer {
+  lookup_status status = lookup_status::servfail; ///< never null_mx
+  std::vector<dns_record> records;                ///< in the answer's order, at most records_max; only when ok
+  std::chrono::seconds ttl{0};
+  bool secure = false;
+  std::string why;
+};
+
 /// Most records taken from one answer; the rest is dropped.
 inline constexpr std::size_t records_max = 64;
 
 using mx_callback = std::function<void(mx_answer)>;
 using address_callback = std::function<void(address_answer)>;
+using record_callback = std::function<void(record_answer)>;
 
 /// Asks the DNS without blocking. Each callback is called exactly once, on any thread, and from within the call itself
 /// when the answer is known already; it must not block. An actor's callback sends the actor a message, nothing more.
@@ -69,6 +90,8 @@ public:
   virtual void mx(std::string_view domain, mx_callback done) = 0;
   /// A and AAAA records of `host`, merged: ok when either has one; temporary when neither has and either failed so.
   virtual void addresses(std::string_view host, address_callback done) = 0;
+  /// Records of one type at `name` (any case, trailing dot allowed). CNAMEs are followed. This class answers servfail.
+  virtual void records(std::string_view name, record_type type, record_callback done);
   /// Answers that it remembers.
   [[nodiscard]] virtual std::size_t remembered() const { return 0; }
 };

@@ -171,26 +171,72 @@ raw_answer copy_answer(int failure, const ub_result* found) {
   return out;
 }
 
+namespace {
+
+// The name that fills `wire` to its end.
+std::optional<std::string> parse_name(std::string_view wire) {
+  std::string out;
+  for (;;) {
+    if (wire.empty())
+      return std::nullopt;
+    std::size_t size = static_cast<unsigned char>(wire.front());
+    if (size == 0)
+      return wire.size() == 1 ? std::optional{std::move(out)} : std::nullopt;
+    if (size > 63 || size >= wire.size())
+      return std::nullopt;
+    if (!out.empty())
+      out.push_back('.');
+    for (char c : wire.substr(1, size)) {
+      bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+      out.push_back(plain ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : '?');
+    }
+    wire.remove_prefix(size + 1);
+  }
+}
+
+std::optional<std::string> parse_strings(std::string_view wire) {
+  std::string out;
+  while (!wire.empty()) {
+    std::size_t size = static_cast<unsigned char>(wire.front());
+    if (size >= wire.size())
+      return std::nullopt;
+    out += wire.substr(1, size);
+    wire.remove_prefix(size + 1);
+  }
+  return out;
+}
+
+} // namespace
+
 std::optional<mx_record> parse_mx(std::string_view wire) {
   if (wire.size() < 3)
     return std::nullopt;
-  mx_record out;
+  auto host = parse_name(wire.substr(2));
+  if (!host)
+    return std::nullopt;
   auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(wire[i])); };
-  out.preference = static_cast<std::uint16_t>(byte(0) << 8 | byte(1));
-  std::size_t at = 2;
-  while (byte(at) != 0) {
-    auto size = byte(at);
-    if (size > 63 || at + size + 1 >= wire.size())
-      return std::nullopt;
-    if (!out.host.empty())
-      out.host.push_back('.');
-    for (char c : wire.substr(at + 1, size)) {
-      bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-      out.host.push_back(plain ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : '?');
-    }
-    at += size + 1;
+  return mx_record{static_cast<std::uint16_t>(byte(0) << 8 | byte(1)), *std::move(host)};
+}
+
+std::optional<dns_record> parse_record(record_type type, std::string_view wire) {
+  std::optional<std::string> value;
+  switch (type) {
+  case record_type::a:
+  case record_type::aaaa:
+    if (wire.size() == (type == record_type::a ? 4u : 16u))
+      value = std::string{wire};
+    break;
+  case record_type::ptr:
+    value = parse_name(wire);
+    break;
+  case record_type::txt:
+    value = parse_strings(wire);
+    break;
+  case record_type::mx:
+    if (auto mx = parse_mx(wire))
+      return dns_record{mx->preference, std::move(mx->host)};
   }
-  return at + 1 == wire.size() ? std::optional{std::move(out)} : std::nullopt;
+  return value ? std::optional{dns_record{0, *std::move(value)}} : std::nullopt;
 }
 
 } // namespace hedwig::dns

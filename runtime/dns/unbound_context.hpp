@@ -37,4 +37,7 @@ struct raw_answer {
 /// nullopt when the record is broken.
 [[nodiscard]] std::optional<mx_record> parse_mx(std::string_view wire);
 
+/// The wire format of a record of `type`; nullopt when it is broken. Names are read as by parse_mx().
+[[nodiscard]] std::optional<dns_record> parse_record(record_type type, std::string_view wire);
+
 } // namespace hedwig::dns

@@ -61,6 +61,18 @@ mx_answer to_mx(raw_answer raw, std::chrono::seconds ttl_max) {
   return out;
 }
 
+record_answer to_records(record_type type, raw_answer raw, std::chrono::seconds ttl_max) {
+  record_answer out{raw.status, {}, std::min(raw.ttl, ttl_max), raw.secure, std::move(raw.why)};
+  for (auto& wire : raw.records)
+    if (auto record = parse_record(type, wire))
+      out.records.push_back(*std::move(record));
+  if (out.status == lookup_status::ok && out.records.empty())
+    out = {.status = lookup_status::servfail, .records = {}, .why = "malformed records"};
+  if (out.status != lookup_status::ok)
+    out.ttl = std::min(out.ttl, negative_ttl_max);
+  return out;
+}
+
 /// Brings the A and the AAAA answer together. Lives on the resolver's thread.
 struct address_join {
   address_callback done;
@@ -160,6 +172,22 @@ public:
     join->missing = static_cast<int>(both.size());
     if (!submit(std::move(both)))
       done({.status = lookup_status::overload, .addresses = {}, .why = "too many look-ups wait"});
+  }
+
+  void records(std::string_view text, record_type type, record_callback done) {
+    auto name = name_of(text);
+    if (name.empty())
+      return done({.status = lookup_status::invalid_name, .records = {}, .why = "not a domain name"});
+    std::vector<query> one(1);
+    one[0] = {this,
+              std::move(name),
+              static_cast<int>(type),
+              [this, type, done](raw_answer raw) { done(to_records(type, std::move(raw), settings_.ttl_max)); },
+              {},
+              0,
+              {}};
+    if (!submit(std::move(one)))
+      done({.status = lookup_status::overload, .records = {}, .why = "too many look-ups wait"});
   }
 
   resolver_stats stats() const {
@@ -365,6 +393,9 @@ result<std::unique_ptr<unbound_resolver>> unbound_resolver::make(const resolver_
 void unbound_resolver::mx(std::string_view domain, mx_callback done) { impl_->mx(domain, std::move(done)); }
 void unbound_resolver::addresses(std::string_view host, address_callback done) {
   impl_->addresses(host, std::move(done));
+}
+void unbound_resolver::records(std::string_view name, record_type type, record_callback done) {
+  impl_->records(name, type, std::move(done));
 }
 std::size_t unbound_resolver::remembered() const { return impl_->stats().mx_cache_entries; }
 resolver_stats unbound_resolver::stats() const { return impl_->stats(); }

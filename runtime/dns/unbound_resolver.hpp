@@ -58,6 +58,7 @@ public:
 
   void mx(std::string_view domain, mx_callback done) override;
   void addresses(std::string_view host, address_callback done) override;
+  void records(std::string_view name, record_type type, record_callback done) override;
   [[nodiscard]] std::size_t remembered() const override;
   [[nodiscard]] resolver_stats stats() const;
   /// Forgets the MX cache. What libunbound keeps stays until its TTL ends; a new resolver starts with nothing.

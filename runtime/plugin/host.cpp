@@ -13,6 +13,7 @@
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/instance.hpp"
 #include "runtime/plugin/instance_host.hpp"
+#include "runtime/plugin/lookup_desk.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/timer_queue.hpp"
 
@@ -29,12 +30,15 @@ struct host::state {
 
 host::host(host_options options)
   : options_{std::move(options)}, ops_{std::make_unique<op_table>(options_.ops_max)},
-    timers_{std::make_unique<timer_queue>(options_.timers_max)}, state_{std::make_shared<state>()} {
+    timers_{std::make_unique<timer_queue>(options_.timers_max)}, lookups_{std::make_unique<lookup_desk>(*this)},
+    state_{std::make_shared<state>()} {
   if (options_.threads)
     state_->thread = std::thread{[this] { run(); }};
 }
 
 host::~host() { stop(); }
+
+void host::use_resolver(dns::resolver* resolver) { lookups_->use(resolver); }
 
 void host::stop() {
   {

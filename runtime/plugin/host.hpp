@@ -13,8 +13,13 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/plugin/sinks.hpp"
 
+namespace hedwig::dns {
+class resolver;
+}
+
 namespace hedwig::plugin {
 
+class lookup_desk;
 class op_table;
 class timer_queue;
 
@@ -30,6 +35,7 @@ struct host_options {
   std::size_t ops_max = 1'000'000; ///< calls in flight, all instances together; BUSY above
   std::size_t timers_max = 100'000;
   std::size_t metrics_max = 200; ///< series of one instance
+  std::size_t lookups_max = 500; ///< DNS look-ups of one instance under way; BUSY above
 };
 
 /// What all provider instances of a program share: the table of calls in flight, timers, the thread that notices
@@ -46,6 +52,11 @@ public:
   [[nodiscard]] hedwig::clock& time() const noexcept { return *options_.time; }
   [[nodiscard]] op_table& ops() noexcept { return *ops_; }
   [[nodiscard]] timer_queue& timers() noexcept { return *timers_; }
+  [[nodiscard]] lookup_desk& lookups() noexcept { return *lookups_; }
+
+  /// What plugins ask through hedwig.host.dns/1: set before the first instance is made; without one there is no such
+  /// service. Null takes it away again, which ends the look-ups under way: done before the resolver goes.
+  void use_resolver(dns::resolver* resolver);
 
   /// Ends the host's own thread: no timer, no deadline and no posted work runs after it returns. The destructor does
   /// the same, but an instance that was abandoned keeps the host alive: so a program calls this before it leaves
@@ -71,6 +82,7 @@ private:
   host_options options_;
   std::unique_ptr<op_table> ops_;
   std::unique_ptr<timer_queue> timers_;
+  std::unique_ptr<lookup_desk> lookups_;
   std::shared_ptr<state> state_; // the thread's too: it may drop the host itself
 };
 

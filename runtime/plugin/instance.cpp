@@ -8,6 +8,7 @@
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/instance_host.hpp"
+#include "runtime/plugin/lookup_desk.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/timer_queue.hpp"
 #include "runtime/plugin/worker_pool.hpp"
@@ -93,6 +94,7 @@ result<std::shared_ptr<instance>> instance::create(std::shared_ptr<host> service
 }
 
 instance::~instance() {
+  services_->lookups().drop_all(*host_);
   if (phase_ == phase::started) {
     host_->log(HEDWIG_LOG_WARN, "abandoned without having been stopped");
     static_cast<void>(host_.release());
@@ -120,6 +122,7 @@ void instance::control(const char* call, reply_to reply, std::shared_ptr<const h
     op->on_ok = [this] {
       phase_ = phase::stopped;
       services_->timers().cancel_all(host_.get());
+      services_->lookups().drop_all(*host_);
     };
   }
   if (std::string_view{call} == "reload")

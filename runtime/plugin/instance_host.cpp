@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/plugin/instance_host.hpp"
 
+#include <hedwig/dns.h>
 #include <hedwig/plugin.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/instance.hpp"
+#include "runtime/plugin/lookup_desk.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/text_view.hpp"
 #include "runtime/plugin/timer_queue.hpp"
@@ -133,6 +135,14 @@ struct host_table {
     return of(raw).services_->timers().cancel(id, &of(raw)) ? 1 : 0;
   }
 
+  static hedwig_status look_up(const hedwig_host* raw, const hedwig_dns_request* request, uint64_t* id) {
+    auto& me = of(raw);
+    return me.services_->lookups().open(me, me.owner_->weak_from_this(), *request, id);
+  }
+  static int32_t lookup_cancel(const hedwig_host* raw, uint64_t id) {
+    return of(raw).services_->lookups().cancel(of(raw), id) ? 1 : 0;
+  }
+
   static uint64_t declare(const hedwig_host* raw, int32_t kind, const char* name, const char* unit, const char* help) {
     auto& me = of(raw);
     auto& sink = me.services_->options().metrics;
@@ -164,6 +174,7 @@ const void* host_table::get_interface(const hedwig_host* raw, const char* id) {
   static constexpr hedwig_host_worker worker{sizeof worker, 0, submit};
   static constexpr hedwig_host_timer timer{sizeof timer, 0, timer_start, timer_cancel};
   static constexpr hedwig_host_metric metric{sizeof metric, 0, declare, add, set};
+  static constexpr hedwig_host_dns dns{sizeof dns, 0, look_up, lookup_cancel};
   std::string_view wanted{id};
   if (wanted == HEDWIG_HOST_CONFIG)
     return config_service();
@@ -173,6 +184,8 @@ const void* host_table::get_interface(const hedwig_host* raw, const char* id) {
     return nullptr;
   if (wanted == HEDWIG_HOST_WORKER)
     return &worker;
+  if (wanted == HEDWIG_HOST_DNS)
+    return of(raw).services_->lookups().available() ? &dns : nullptr;
   return wanted == HEDWIG_HOST_TIMER ? &timer : nullptr;
 }
 

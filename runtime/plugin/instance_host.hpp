@@ -19,7 +19,7 @@ class instance;
 /// The hedwig_host that one provider instance sees. Outlives the provider's destroy().
 class instance_host {
 public:
-  /// `owner` is null while a plugin is loaded or its config is checked: then there are no workers and timers.
+  /// `owner` is null while a plugin is loaded or its config is checked: then there are no workers, timers and look-ups.
   instance_host(std::shared_ptr<host> services, std::string name, instance* owner);
   instance_host(const instance_host&) = delete;
   instance_host& operator=(const instance_host&) = delete;

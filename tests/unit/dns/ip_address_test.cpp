@@ -81,5 +81,11 @@ TEST(refusal, obeys_what_is_allowed_and_never_allows_multicast_or_nothing) {
     EXPECT_TRUE(refusal(*ip_address::parse(text), all)) << text;
 }
 
+TEST(reverse_name, is_where_pointers_stand) {
+  EXPECT_EQ(reverse_name(*ip_address::parse("192.0.2.1")), "1.2.0.192.in-addr.arpa");
+  EXPECT_EQ(reverse_name(*ip_address::parse("2001:db8::567")),
+            "7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+}
+
 } // namespace
 } // namespace hedwig::dns

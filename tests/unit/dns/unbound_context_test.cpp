@@ -37,6 +37,29 @@ TEST(parse_mx, refuses_broken_records) {
   }
 }
 
+TEST(parse_record, reads_each_type) {
+  EXPECT_EQ(parse_record(record_type::a, "\x7F\0\0\x02"sv)->value, "\x7F\0\0\x02"sv);
+  EXPECT_EQ(parse_record(record_type::txt, "\x02"
+                                           "ab"
+                                           "\0\x01"
+                                           "c"sv)
+                ->value,
+            "abc");
+  EXPECT_EQ(parse_record(record_type::txt, ""sv)->value, "");
+  EXPECT_EQ(parse_record(record_type::ptr, "\x02MX\x04Test\0"sv)->value, "mx.test");
+  EXPECT_EQ(parse_record(record_type::mx, "\0\x0a\0"sv)->preference, 10);
+}
+
+TEST(parse_record, refuses_what_does_not_fill_its_record) {
+  EXPECT_FALSE(parse_record(record_type::a, "\x7F\0\0"sv));
+  EXPECT_FALSE(parse_record(record_type::aaaa, "\x7F\0\0\x02"sv));
+  EXPECT_FALSE(parse_record(record_type::txt, "\x02"
+                                              "a"sv));
+  EXPECT_FALSE(parse_record(record_type::ptr, "\x02MX\x04Test"sv));
+  EXPECT_FALSE(parse_record(record_type::ptr, "\x02MX\0x"sv));
+  EXPECT_FALSE(parse_record(record_type::mx, "\0\x0a"sv));
+}
+
 TEST(make_context, names_the_server_it_cannot_use) {
   for (auto bad : {"", "x", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:99999", "[::1", "[::1]53", "ns.example.com",
                    "192.0.2.1:53x"}) {

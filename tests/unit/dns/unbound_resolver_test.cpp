@@ -32,6 +32,9 @@ target MX 10 cname-host
 cname-host CNAME mx1.two
 empty TXT "nothing for mail"
 brief 1 MX 10 mx1.two
+policy TXT "v=spf1 " "-all"
+policy TXT "other"
+1.2.0.192.rev PTR Mail.Example.test.
 )";
 
 class manual_clock final : public clock {
@@ -71,6 +74,11 @@ struct a_resolver : testing::Test {
   address_answer addresses(std::string_view host) {
     std::promise<address_answer> answer;
     dns().addresses(host, [&](address_answer got) { answer.set_value(std::move(got)); });
+    return answer.get_future().get();
+  }
+  record_answer records(std::string_view name, record_type type) {
+    std::promise<record_answer> answer;
+    dns().records(name, type, [&](record_answer got) { answer.set_value(std::move(got)); });
     return answer.get_future().get();
   }
   std::vector<std::string> address_texts(std::string_view host) {
@@ -135,6 +143,27 @@ TEST_F(a_resolver, asks_for_one_family_alone_when_told_so) {
 TEST_F(a_resolver, takes_an_address_for_its_own_answer) {
   EXPECT_THAT(address_texts("192.0.2.77"), ElementsAre("192.0.2.77"));
   EXPECT_EQ(dns().stats().queries, 0u);
+}
+
+TEST_F(a_resolver, finds_records_of_each_type_by_its_number) {
+  EXPECT_THAT(records("MX1.two.example.test.", record_type::a).records,
+              ElementsAre(dns_record{0, std::string{"\xC0\0\x02\x01", 4}}));
+  EXPECT_EQ(records("mx1.two.example.test", record_type::aaaa).records.at(0).value.size(), 16u);
+  EXPECT_THAT(records("policy.example.test", record_type::txt).records,
+              UnorderedElementsAre(dns_record{0, "v=spf1 -all"}, dns_record{0, "other"}));
+  EXPECT_THAT(records("target.example.test", record_type::mx).records,
+              ElementsAre(dns_record{10, "cname-host.example.test"}));
+  EXPECT_THAT(records("nullmx.example.test", record_type::mx).records, ElementsAre(dns_record{0, ""}));
+  auto pointer = records("1.2.0.192.rev.example.test", record_type::ptr);
+  EXPECT_THAT(pointer.records, ElementsAre(dns_record{0, "mail.example.test"}));
+  EXPECT_GT(pointer.ttl, 290s);
+}
+
+TEST_F(a_resolver, tells_no_name_from_no_records_and_from_no_answer) {
+  EXPECT_EQ(records("missing.example.test", record_type::a).status, lookup_status::nxdomain);
+  EXPECT_EQ(records("mx1.two.example.test", record_type::txt).status, lookup_status::no_data);
+  EXPECT_EQ(records("broken.test", record_type::a).status, lookup_status::servfail);
+  EXPECT_EQ(records("a..b", record_type::a).status, lookup_status::invalid_name);
 }
 
 TEST_F(a_resolver, refuses_names_that_dns_cannot_carry_without_asking) {
