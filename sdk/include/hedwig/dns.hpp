@@ -2,12 +2,11 @@
 // hedwig/dns.hpp - C++20 face of "hedwig.host.dns/1".
 #pragma once
 
-#include <map>
-#include <mutex>
 #include <span>
 
 #include "dns.h"
 #include "plugin.hpp"
+#include "services.hpp"
 
 namespace hedwig::sdk {
 
@@ -40,102 +39,56 @@ public:
   /// Called on one of the host's event threads: it must not block. What it throws is logged and dropped.
   using callback = std::function<void(const dns_answer&)>;
 
-  explicit dns(const host& h) : shared_{std::make_shared<shared>(h)} {}
+  explicit dns(const host& h) : api_{h.service<hedwig_host_dns>(HEDWIG_HOST_DNS)}, calls_{std::make_shared<calls>(h)} {}
   dns(dns&&) = default;
   dns& operator=(dns&&) = delete;
   /// Forgets what is under way: after stop() the host calls nobody back.
   ~dns() {
-    if (shared_)
-      shared_->cancel_all();
+    if (calls_)
+      calls_->clear([this](std::uint64_t id) { api_->cancel(calls_->owner.raw(), id); });
   }
 
   /// False where the host has no resolver: ask() throws then.
-  bool available() const noexcept { return shared_->api != nullptr; }
+  bool available() const noexcept { return api_ != nullptr; }
 
   /// Asks for the records of `type` (HEDWIG_DNS_A and so on) at `name`; for HEDWIG_DNS_PTR `name` may be an address.
   /// `done` is called once, never inside ask(). `deadline` is on the steady clock; 0: the host's own limit. Throws
   /// failure: BUSY when too many are under way, INVALID for a name that the DNS could not carry, UNAVAILABLE.
-  void ask(int type, std::string_view name, callback done, hedwig_time_ns deadline = 0) {
+  /// Returns an id for cancel().
+  std::uint64_t ask(int type, std::string_view name, callback done, hedwig_time_ns deadline = 0) {
     if (!available())
       throw failure{HEDWIG_E_UNAVAILABLE, "the host has no resolver"};
-    auto [number, ticket] = shared_->add(std::move(done), shared_);
+    auto* ticket = calls_->add(std::move(done));
+    auto number = ticket->number;
     const hedwig_dns_request request{sizeof request, type, str(name), deadline, &answered, ticket};
     std::uint64_t id = 0;
-    auto status = shared_->api->look_up(shared_->owner.raw(), &request, &id);
-    if (status == HEDWIG_OK)
-      return shared_->named(number, id); // unless it was answered meanwhile
-    shared_->take(number);
+    auto status = api_->look_up(calls_->owner.raw(), &request, &id);
+    if (status == HEDWIG_OK) {
+      calls_->named(number, id);
+      return id;
+    }
+    static_cast<void>(calls_->take(number));
     throw failure{status, status == HEDWIG_E_BUSY      ? "too many look-ups are under way"
                           : status == HEDWIG_E_INVALID ? "not a name that the DNS could carry"
                                                        : "the host takes no look-ups"};
   }
-
-private:
-  struct shared;
-  struct ticket {
-    std::shared_ptr<shared> owner;
-    std::uint64_t number;
-  };
-  struct question {
-    callback done;
-    std::unique_ptr<ticket> context; // what the host hands back
-    std::uint64_t id = 0;            // the host's; 0: not known yet
-  };
-  using questions = std::map<std::uint64_t, question>;
-
-  struct shared {
-    explicit shared(const host& h) : owner{h}, api{h.service<hedwig_host_dns>(HEDWIG_HOST_DNS)} {}
-
-    std::pair<std::uint64_t, ticket*> add(callback done, std::shared_ptr<shared> self) {
-      std::lock_guard guard{mutex};
-      auto number = ++last;
-      auto made = std::make_unique<ticket>(std::move(self), number);
-      auto* context = made.get();
-      open.emplace(number, question{std::move(done), std::move(made)});
-      return {number, context};
-    }
-    void named(std::uint64_t number, std::uint64_t id) {
-      std::lock_guard guard{mutex};
-      if (auto at = open.find(number); at != open.end())
-        at->second.id = id;
-    }
-    questions::node_type take(std::uint64_t number) {
-      std::lock_guard guard{mutex};
-      return open.extract(number);
-    }
-    void cancel_all() noexcept {
-      questions left;
-      {
-        std::lock_guard guard{mutex};
-        left.swap(open);
-      }
-      for (auto& [number, one] : left)
-        if (one.id != 0)
-          api->cancel(owner.raw(), one.id);
-    }
-
-    host owner;
-    const hedwig_host_dns* api;
-    std::mutex mutex;
-    questions open;
-    std::uint64_t last = 0;
-  };
-
-  static void answered(void* context, const hedwig_dns_answer* raw) noexcept {
-    auto mine = *static_cast<ticket*>(context);
-    auto taken = mine.owner->take(mine.number);
-    if (taken.empty())
-      return;
-    try {
-      taken.mapped().done(dns_answer{raw});
-    } catch (const std::exception& e) {
-      mine.owner->owner.log(HEDWIG_LOG_ERROR, "a DNS answer could not be handled", {{"reason", e.what()}});
-    } catch (...) {
-      mine.owner->owner.log(HEDWIG_LOG_ERROR, "a DNS answer could not be handled");
-    }
+  /// True: the call-back will not be called and is not running.
+  bool cancel(std::uint64_t id) {
+    if (!available() || id == 0 || api_->cancel(calls_->owner.raw(), id) == 0)
+      return false;
+    static_cast<void>(calls_->take_named(id));
+    return true;
   }
 
-  std::shared_ptr<shared> shared_;
+private:
+  using calls = detail::owed_calls<callback>;
+  static void answered(void* context, const hedwig_dns_answer* raw) noexcept {
+    auto mine = *static_cast<calls::ticket*>(context);
+    if (auto done = mine.owner->take(mine.number))
+      detail::run_logged(mine.owner->owner, "a DNS answer could not be handled", [&] { done(dns_answer{raw}); });
+  }
+  const hedwig_host_dns* api_;
+  std::shared_ptr<calls> calls_;
 };
 
 } // namespace hedwig::sdk
