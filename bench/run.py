@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the relay, and Postfix beside it in the same run where it is installed (as root).
 
-Two scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
+Three scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
     accept   mail is taken and nothing delivered (outbound.paused; Postfix: smtpd puts it in its hold queue). The load is
              smtp_load; latency is from the final dot to the 250 as the client sees it. Beside the relay stands what the
              machine allows: raw_limits with groups of as many messages as the relay put into a commit
+    remove   as accept, and what was taken is removed again at once: server.disable_outbound (Postfix: its discard transport)
     relay    mail is taken and delivered to Postfix's smtp-sink; the clock stops when the last message is there. The load
              is Postfix's smtp-source
 
@@ -77,7 +78,8 @@ def tree_cpu(pid):
 class Ours:
     def __init__(self, scenario, folder, store, sink):
         self.relay = Hedwig(folder / "hedwig", store=store, next_hop=sink.next_hop if sink else "127.0.0.1:1", config={
-            "outbound": {"paused": scenario == "accept"}, "log": {"level": "warn"}, "server": {"outbound_local": True},
+            "outbound": {"paused": scenario == "accept"}, "log": {"level": "warn"},
+            "server": {"outbound_local": True, "disable_outbound": scenario == "remove"},
             "queue": {"disk_reserve_bytes": 16 << 20}})
         self.relay.config["server"]["max_connections"] = 5000
         self.relay.folder.mkdir(parents=True)
@@ -102,6 +104,8 @@ class Theirs:
         settings = {"smtpd_peername_lookup": "no", "default_process_limit": 200}
         if scenario == "accept":
             settings["smtpd_client_restrictions"] = "static:HOLD"
+        elif scenario == "remove":
+            settings["default_transport"] = "discard:"
         self.server = Postfix(folder / "postfix", relayhost=f"[{sink.address}]:{sink.port}" if sink else "[127.0.0.1]:1",
                               settings=settings)
         self.address, self.port = self.server.address, self.server.port
@@ -114,7 +118,7 @@ class Theirs:
 
 
 def how_many(scenario, connections, size):
-    if scenario == "accept":
+    if scenario != "relay":
         count = min(30000, 400 if connections == 1 else 20000, (1 << 19) // size)
         return max(connections * 2, int(count * options.scale))
     count = {1: 400}.get(connections, 4000 if connections >= 10 else 1500)
@@ -150,7 +154,7 @@ def measure(system, scenario, connections, size, store="-"):
     try:
         sink = SmtpSink(folder) if scenario == "relay" else None
         relay = system(scenario, folder, store, sink)
-        if scenario == "accept":
+        if scenario != "relay":
             return accept(relay, connections, size)
         load(relay.address, relay.port, min(50, connections * 2), connections, 1024, extra=["-d"])  # caches, processes, pages
         warm = min(50, connections * 2)
@@ -194,7 +198,7 @@ POSTFIX_CONNECTIONS_MAX = 100  # a process each: beyond that the machine measure
 
 def columns_of(scenario, postfix):
     names = ["connections", "KiB", "store", "messages/s", "CPU µs/message"]
-    if scenario == "accept":
+    if scenario != "relay":
         names += ["p50 ms", "p99 ms", "p999 ms", "group", "written/accepted", "append+fdatasync/s", "RocksDB alone/s"]
     return names + (["Postfix messages/s", "Postfix CPU µs/message", "rate", "CPU"] if postfix else [])
 
@@ -202,7 +206,7 @@ def columns_of(scenario, postfix):
 def row_of(scenario, connections, size, store, ours, beside):
     rate = ours["messages_per_second"]
     cells = [connections, size, store, f"{rate:.0f}", f"{ours['cpu']:.0f}"]
-    if scenario == "accept":
+    if scenario != "relay":
         raw = program("raw_limits", options.folder, size << 10, max(1, round(ours["group"])), 2)
         cells += [f"{ours[name] / 1000:.1f}" for name in ("p50_us", "p99_us", "p999_us")]
         cells += [f"{ours['group']:.1f}", f"{ours['written']:.1f}", f"{raw['append_per_second']:.0f}",
@@ -233,7 +237,8 @@ def main():
     lines = [f"Machine: {machine()}.", f"Postfix beside it: {postfix}." if postfix else
              "Postfix beside it: no (not installed, not wanted, or not root).", ""]
     print("\n".join(lines), flush=True)
-    titles = {"accept": "Accepting, nothing delivered", "relay": "Relaying to smtp-sink"}
+    titles = {"accept": "Accepting, nothing delivered", "remove": "Accepting, and removing at the same rate",
+              "relay": "Relaying to smtp-sink"}
     plan = []
     if options.target:
         plan += [("relay", [(20, 10)]), ("accept", [(100, 10)])]
