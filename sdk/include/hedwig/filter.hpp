@@ -81,7 +81,10 @@ struct hook<Method> {
 /// Builds the C tables for a class whose nested `session` has a constructor
 /// `session(Provider&, const hedwig_filter_session&)` and any of the hooks of filter.h, each either
 ///   verdict on_recipient(const hedwig_filter_address&)       or
-///   void on_recipient(const hedwig_filter_address&, op)      completing the op later.
+///   void on_recipient(const hedwig_filter_address&, op)      completing the op later; what it was shown lives till
+///   then.
+/// The provider itself may have on_delivery, in the same two forms. Hooks are called on an event thread, where they
+/// must not block, unless the provider is made with HEDWIG_PROVIDER_BLOCKING; those of one session never overlap.
 template <class Provider>
 struct filter_provider {
   using session = typename Provider::session;
@@ -122,6 +125,15 @@ struct filter_provider {
       t.on_body = &detail::hook<&session::on_body>::call;
     if constexpr (requires { &session::on_end; })
       t.on_end = &detail::hook<&session::on_end>::call;
+    if constexpr (requires { &Provider::on_delivery; })
+      t.on_delivery = [](void* self, hedwig_op* raw, const hedwig_filter_delivery* shown) {
+        detail::guarded<Provider>(self, raw, [shown](auto& me, op& o) {
+          if constexpr (std::invocable<decltype(&Provider::on_delivery), Provider&, const hedwig_filter_delivery&>)
+            finish(o, me.provider.on_delivery(*shown));
+          else
+            me.provider.on_delivery(*shown, std::move(o));
+        });
+      };
     if constexpr (requires(session & s) { s.on_reset(); }) {
       static_assert(
           requires(session & s) {

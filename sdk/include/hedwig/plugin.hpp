@@ -221,7 +221,9 @@ void guarded(void* self, hedwig_op* raw, Work&& work) noexcept {
 /// The life of a class with `Provider(host, config)` and any of
 ///   static void validate(const config&)   throws failure(CONFIG, text, key)
 ///   void start()   void stop()   void reload(const config&)
-/// each of which may throw. `start` and `stop` may take an `op` instead, and complete it later.
+/// each of which may throw. `start` and `stop` may take an `op` instead, and complete it later. All are [control]: one
+/// call at a time, on a thread that may wait. And, [any]:
+///   void cancel(const hedwig_op*) noexcept   the op that this is the raw() of is not wanted any more
 template <class Provider>
 struct life {
   static hedwig_status validate(const hedwig_host* raw, const hedwig_config* table, hedwig_error* error) noexcept {
@@ -289,6 +291,11 @@ struct life {
     p.start = &start;
     if constexpr (requires(Provider & me, const config& c) { me.reload(c); })
       p.reload = &reload;
+    if constexpr (requires(Provider & me, const hedwig_op* o) {
+                    { me.cancel(o) }
+                    noexcept;
+                  })
+      p.cancel = [](void* self, hedwig_op* o) { static_cast<instance<Provider>*>(self)->provider.cancel(o); };
     p.stop = &stop;
     p.destroy = &destroy;
     return p;
