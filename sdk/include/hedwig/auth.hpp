@@ -21,10 +21,10 @@ struct identity {
 /// failure(NOT_FOUND): the host hides the difference.
 struct scram_secret {
   std::uint32_t iterations = 0;
-  std::string salt;       ///< bytes, not base64
-  std::string stored_key; ///< 32 bytes
-  std::string server_key; ///< 32 bytes
-  identity who;           ///< used once the proof has matched
+  std::string salt = {};       ///< bytes, not base64
+  std::string stored_key = {}; ///< 32 bytes
+  std::string server_key = {}; ///< 32 bytes
+  identity who = {};           ///< used once the proof has matched
 };
 
 namespace detail {
