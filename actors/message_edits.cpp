@@ -15,6 +15,31 @@ using plugin::edit_kind;
 
 error misfit(std::string what) { return {HEDWIG_E_INVALID, std::move(what), {}, 0}; }
 
+constexpr std::size_t fold_at = 78;   // RFC 5322, section 2.1.1: the length a line should have
+constexpr std::size_t word_max = 900; // and less than what it must not exceed
+
+/// Folds a value of one line at its white space, the first word standing at `column`. A longer word than `word_max` is
+/// broken; no line is white space alone.
+std::string folded(std::string_view value, std::size_t column) {
+  std::string out;
+  while (!value.empty()) {
+    auto word = value.find_first_not_of(" \t");
+    if (word == std::string_view::npos)
+      break;
+    auto end = std::min(value.find_first_of(" \t", word), value.size());
+    auto text = value.substr(word, std::min(end - word, word_max));
+    auto space = word == 0 && !out.empty() ? std::string_view{" "} : value.substr(0, std::min<std::size_t>(word, 8));
+    if (!out.empty() && column + space.size() + text.size() > fold_at) {
+      out += "\r\n";
+      column = 0;
+    }
+    (out += space) += text;
+    column += space.size() + text.size();
+    value.remove_prefix(word + text.size());
+  }
+  return out;
+}
+
 /// A message taken apart into fields and content, for as long as edits are applied.
 class editor {
 public:
@@ -71,7 +96,9 @@ public:
   }
 
 private:
-  static std::string line(const edit& change) { return change.name + ": " + change.value + "\r\n"; }
+  static std::string line(const edit& change) {
+    return change.name + ": " + (change.folded ? change.value : folded(change.value, change.name.size() + 2)) + "\r\n";
+  }
 
   static bool is_named(const std::string& field, const std::string& name) {
     auto parsed = std::string_view{field}.substr(0, field.find_first_of(": \t"));

@@ -68,6 +68,25 @@ bool one_line(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
+/// RFC 5322, section 2.2.3: each line of a folded value goes on with white space, and none is white space alone.
+bool well_folded(std::string_view value) {
+  for (bool first = true;; first = false) {
+    auto end = value.find("\r\n");
+    auto line = value.substr(0, end);
+    if (!one_line(line) || line.size() > edit::folded_line_max)
+      return false;
+    if (!first && (line.find_first_not_of(" \t") == 0 || line.find_first_not_of(" \t") == std::string_view::npos))
+      return false;
+    if (end == std::string_view::npos)
+      return true;
+    value.remove_prefix(end + 2);
+  }
+}
+
+bool sets_header(edit_kind kind) {
+  return kind == edit_kind::add_header || kind == edit_kind::insert_header || kind == edit_kind::replace_header;
+}
+
 /// Enough to keep an address from breaking out of a command; the envelope checks the rest.
 bool good_address(std::string_view address) {
   return address.size() <= 1000 && std::ranges::none_of(address, [](char c) {
@@ -138,7 +157,9 @@ std::optional<std::string> fault_of(const edit& e) {
   }
   if (e.value.size() > verdict::max_edit_value)
     return "the value of an edit is longer than 65536 bytes";
-  if (!one_line(e.value))
+  if (e.folded && !well_folded(e.value))
+    return "the value of an edit is not folded as RFC 5322 has it";
+  if (!e.folded && !one_line(e.value))
     return "the value of an edit has CR, LF or NUL";
   return std::nullopt;
 }
@@ -151,7 +172,9 @@ result<edit> copy_edit(const hedwig_edit* raw) {
            std::string{text_view(from.name)},
            std::string{text_view(from.value)},
            from.index,
-           {}};
+           {},
+           (from.flags & HEDWIG_EDIT_FOLDED) != 0};
+  out.folded = out.folded && sets_header(out.kind);
   if (auto fault = fault_of(out))
     return bad(*fault);
   for (std::size_t i = 0; i < from.slice_count; ++i) {

@@ -33,13 +33,18 @@ enum class edit_kind : std::uint8_t {
   set_note,
 };
 
-/// One change; see hedwig_edit. Names and values are checked: no CR, LF or NUL, names are RFC 5322 field names.
+/// One change; see hedwig_edit. Names and values are checked: no CR, LF or NUL, names are RFC 5322 field names. Only
+/// the value of a field that is `folded` has CR LF, each followed by white space and something more.
 struct edit {
   edit_kind kind{};
   std::string name;
   std::string value;
   std::uint32_t index = 0;
   rope body; ///< of replace_body
+  bool folded = false;
+
+  /// RFC 5322, section 2.1.1, less the longest name and its colon.
+  static constexpr std::size_t folded_line_max = 920;
 };
 
 /// A checked answer. For reject, tempfail and disconnect the three reply members are always filled in, with the host's

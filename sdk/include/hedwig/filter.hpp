@@ -14,6 +14,7 @@ struct edit {
   std::string value;
   std::uint32_t index = 0;
   std::vector<hedwig_slice> slices = {};
+  std::uint32_t flags = 0;
 };
 
 /// What a hook answers; see hedwig_verdict.
@@ -32,7 +33,7 @@ inline void finish(op& o, const verdict& v) {
   std::vector<hedwig_edit> edits;
   for (auto& e : v.edits)
     edits.push_back(
-        {sizeof(hedwig_edit), e.kind, str(e.name), str(e.value), e.index, 0, e.slices.data(), e.slices.size()});
+        {sizeof(hedwig_edit), e.kind, str(e.name), str(e.value), e.index, e.flags, e.slices.data(), e.slices.size()});
   std::vector<const hedwig_edit*> pointers;
   for (auto& e : edits)
     pointers.push_back(&e);

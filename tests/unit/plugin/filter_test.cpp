@@ -59,6 +59,21 @@ result<verdict> with_edit(hedwig_edit edit, hook at = hook::end, std::size_t tim
   return check_verdict(&v, at);
 }
 
+TEST(edits, keep_the_folds_of_a_value_that_says_so_and_refuse_bad_ones) {
+  auto value = [](const std::string& text, std::int32_t kind = HEDWIG_EDIT_INSERT_HEADER) {
+    return with_edit({0, kind, str("X-A"), str(text), 1, HEDWIG_EDIT_FOLDED | 1u << 31, nullptr, 0});
+  };
+  auto good = value("a;\r\n\tb\r\n c");
+  ASSERT_TRUE(good);
+  EXPECT_TRUE(good->edits.at(0).folded);
+  EXPECT_EQ(good->edits.at(0).value, "a;\r\n\tb\r\n c");
+  for (auto* bad : {"a\r\nBcc: b", "a\r\n \r\n b", "a\r\n", "a\r\n ", "a\n b", "a\r b", "\r\n\r\nbody"})
+    EXPECT_FALSE(value(bad)) << bad;
+  EXPECT_FALSE(value(std::string{"a\0b", 3}));
+  EXPECT_FALSE(value(std::string(1000, 'x')));
+  EXPECT_FALSE(value("a\r\n b", HEDWIG_EDIT_DELETE_HEADER));
+}
+
 TEST(edits, are_checked_and_copied) {
   auto good = with_edit({0, HEDWIG_EDIT_ADD_HEADER, str("X-A"), str("1"), 0, 0, nullptr, 0});
   ASSERT_TRUE(good);

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""filter-headers through the whole relay: rules, folding, and signatures over what the rules have made."""
+import signal
+
+import dkim
+
+from hedwig_harness import Case, generate_key, main, plain_message, wait_for
+
+
+class FilterHeaders(Case):
+    def deliver(self, rules, message=None, config=None, **kwargs):
+        sink = self.sink()
+        relay = self.relay({"filters": [{"use": "headers", "rule": rules}], **(config or {})}, next_hop=sink.next_hop)
+        relay.submit(message, **kwargs)
+        return sink.wait(1, relay=relay)[0], relay, sink
+
+    def test_fields_are_added_inserted_replaced_and_removed(self):
+        text = plain_message(subject="[ext] hello", extra="X-Internal-Host: a\r\nX-internal-user: b\r\nX-Keep: c\r\n")
+        received, _, _ = self.deliver([
+            {"action": "remove", "field": "X-Internal-*"},
+            {"action": "replace", "field": "Subject", "matches": r"^\[ext\] (.*)", "value": "{1}"},
+            {"action": "add", "field": "X-Sender-Domain", "value": "{sender_domain} by {listener}"},
+            {"action": "insert", "field": "X-On-Top", "value": "{{{recipients}}}"},
+            {"action": "add", "field": "X-Never", "value": "1", "sender_domains": ["example.org"]},
+        ], text)
+        message = received.message
+        self.assertEqual(message["Subject"], "hello")
+        self.assertEqual(message["X-Sender-Domain"].split(" by ")[0], "example.test")
+        self.assertTrue(received.data.startswith(b"X-On-Top: {1}\r\n"), received.data[:100])
+        self.assertEqual(message["X-Keep"], "c")
+        self.assertEqual([name for name in message.keys() if name.lower().startswith(("x-internal", "x-never"))], [])
+
+    def test_long_values_are_folded_and_come_out_as_they_were(self):
+        words = " ".join(f"word{number}" for number in range(200))
+        received, _, _ = self.deliver([{"action": "add", "field": "X-Long", "value": words},
+                                       {"action": "add", "field": "X-One-Word", "value": "y" * 2000}])
+        header = received.data.split(b"\r\n\r\n")[0].split(b"\r\n")
+        self.assertLessEqual(max(len(line) for line in header), 998)
+        self.assertEqual(" ".join(received.message["X-Long"].split()), words)
+        self.assertEqual("".join(received.message["X-One-Word"].split()), "y" * 2000)
+        self.assertTrue(all(line.strip() for line in header))
+
+    def test_the_signature_is_over_what_the_rules_have_made(self):
+        path, name, record = generate_key(self.folder)
+        key = {"domain": "example.test", "selector": "mail", "private_key": path, "key_type": "rsa"}
+        received, _, _ = self.deliver([{"action": "replace", "field": "Subject", "value": "changed"},
+                                       {"action": "add", "field": "Reply-To", "value": "answers@example.test"}],
+                                      config={"server": {"dkim": [key]}})
+        self.assertEqual(received.message["Subject"], "changed")
+        self.assertTrue(dkim.verify(received.data, dnsfunc=lambda asked, timeout=5: record))
+
+    def test_new_rules_hold_after_a_reload(self):
+        _, relay, sink = self.deliver([{"action": "add", "field": "X-Rule", "value": "old"}])
+        relay.write_config({"filters": [{"use": "headers", "rule": [{"action": "add", "field": "X-Rule", "value": "new"}]}]})
+        relay.signal(signal.SIGHUP)
+
+        def changed():
+            relay.submit()
+            return sink.wait(len(sink.messages) + 1, relay=relay)[-1].message["X-Rule"] == "new"
+
+        wait_for(changed, 30, lambda: "the new rule\n" + relay.log_tail())
+
+
+if __name__ == "__main__":
+    main()
