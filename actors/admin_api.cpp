@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <unistd.h>
 
 namespace hedwig {
@@ -103,6 +104,19 @@ void show_calls(telemetry::metrics& all, const plugin::instance& provider) {
   show("failed", seen.failed);
   show("timeout", seen.timeouts);
   show("busy", seen.busy);
+  show("refused", seen.refused);
+  auto faults = [&](std::string_view kind, std::uint64_t total) {
+    all.counter("hedwig_provider_faults_total", provider.name(), kind).raise_to(total);
+  };
+  faults("malformed", seen.malformed);
+  faults("late", seen.late_completions);
+  faults("false", seen.false_completions);
+  auto breaker = provider.breaker_now();
+  all.gauge("hedwig_provider_breaker_state", provider.name()).set(static_cast<std::int64_t>(breaker.state));
+  all.counter("hedwig_provider_breaker_opened_total", provider.name()).raise_to(breaker.opened);
+  all.gauge("hedwig_provider_calls_in_flight", provider.name()).set(static_cast<std::int64_t>(seen.in_flight));
+  if (auto most = provider.settings().max_calls; most != std::numeric_limits<std::size_t>::max())
+    all.gauge("hedwig_provider_calls_limit", provider.name()).set(static_cast<std::int64_t>(most));
   all.histogram("hedwig_provider_call_seconds", provider.name()).copy_from(provider.call_times());
   all.gauge("hedwig_provider_calls_pending", provider.name()).set(static_cast<std::int64_t>(provider.waiting()));
 }
@@ -137,13 +151,16 @@ admin_answer admin_api::admin(std::string_view method, const std::string& path, 
     return queue_message(method, path.substr(queue_path.size() + 1), given);
   if (path == "/v1/log-level")
     return log_level(method, given);
-  auto reading = path == "/v1/status" || path == "/v1/actors";
+  auto reading = path == "/v1/status" || path == "/v1/actors" || path == "/v1/plugins";
   if (!reading && path != "/v1/pause" && path != "/v1/resume")
     return failure(404, "no such path: see docs/admin-api.md");
   if (auto unknown = unknown_parameter(given, {}); !unknown.empty())
     return failure(400, "unknown parameter " + std::string{unknown});
   if (reading)
-    return !reads(method) ? wrong_method("GET, HEAD") : path == "/v1/status" ? status() : actors();
+    return !reads(method)         ? wrong_method("GET, HEAD")
+           : path == "/v1/status" ? status()
+           : path == "/v1/actors" ? actors()
+                                  : plugins();
   return method == "POST" ? ask({.verb = path.substr(4), .argument = {}, .cursor = {}, .answer = {}})
                           : wrong_method("POST");
 }
@@ -378,6 +395,76 @@ admin_answer admin_api::actors() {
   }
   Poco::JSON::Object object;
   object.set("actors", list);
+  return json(object);
+}
+
+namespace {
+
+Poco::JSON::Object show_plugin(const plugin::instance& one, std::string_view on_failure, wall_time now) {
+  auto& of = one.provider();
+  auto& settings = one.settings();
+  auto seen = one.counters();
+  auto text = [](std::string_view from) { return console::utf8_text(std::string{from}); };
+  Poco::JSON::Object object;
+  object.set("instance", text(one.name()));
+  object.set("provider", text(of.name()));
+  object.set("kind", text(plugin::kind_of(of.interface_id())));
+  object.set("plugin", text(of.plugin->id));
+  object.set("version", text(of.plugin->version));
+  object.set("abi", fmt::format("{}.{}", of.plugin->abi_major, of.plugin->abi_minor));
+  object.set("file", text(of.file));
+  object.set("isolation", settings.own_threads ? "thread" : "none");
+  object.set("blocking", one.blocking());
+  object.set("on_failure", std::string{on_failure});
+  object.set("calls", seen.calls);
+  object.set("seconds", quantiles_of(one.call_times()));
+  object.set("in_flight", seen.in_flight);
+  object.set("in_flight_limit", settings.max_calls == std::numeric_limits<std::size_t>::max() ? 0 : settings.max_calls);
+  object.set("waiting", one.waiting());
+  Poco::JSON::Object failures;
+  failures.set("error", seen.failed - std::min(seen.failed, seen.malformed));
+  failures.set("malformed", seen.malformed);
+  failures.set("timeout", seen.timeouts);
+  failures.set("late", seen.late_completions);
+  failures.set("false_completion", seen.false_completions);
+  failures.set("busy", seen.busy);
+  failures.set("refused", seen.refused);
+  object.set("failures", failures);
+  auto breaker = one.breaker_now();
+  Poco::JSON::Object state;
+  state.set("state", settings.breaker_failures == 0 ? "off" : plugin::to_string(breaker.state));
+  state.set("failures_in_a_row", breaker.failures);
+  state.set("opened", breaker.opened);
+  state.set("until", breaker.left.count() == 0 ? std::string{} : rfc3339(now + breaker.left));
+  Poco::JSON::Array calls;
+  for (auto& call : breaker.calls)
+    calls.add(call);
+  state.set("calls", calls);
+  object.set("breaker", state);
+  if (auto last = one.last_failure()) {
+    Poco::JSON::Object failure;
+    failure.set("call", last->call);
+    failure.set("error", text(last->what));
+    failure.set("at", rfc3339(last->when));
+    object.set("last_failure", failure);
+  }
+  return object;
+}
+
+} // namespace
+
+admin_answer admin_api::plugins() {
+  constexpr std::string_view words[] = {"tempfail", "accept", "reject", "accept"};
+  auto now = context_.time.wall();
+  auto& in_use = context_.plugins;
+  Poco::JSON::Array list;
+  list.add(show_plugin(*in_use.store->owner(), "", now));
+  for (auto& one : in_use.auth)
+    list.add(show_plugin(*one->owner(), "tempfail", now));
+  for (auto& one : in_use.filters)
+    list.add(show_plugin(*one.provider->owner(), words[static_cast<std::size_t>(one.on_failure)], now));
+  Poco::JSON::Object object;
+  object.set("plugins", list);
   return json(object);
 }
 

@@ -39,6 +39,7 @@ private:
   [[nodiscard]] admin_answer metrics();
   [[nodiscard]] admin_answer status();
   [[nodiscard]] admin_answer actors();
+  [[nodiscard]] admin_answer plugins();
   [[nodiscard]] admin_answer log_level(std::string_view method, const parameters& given);
   [[nodiscard]] admin_answer queue_list(const parameters& given);
   [[nodiscard]] admin_answer queue_message(std::string_view method, const std::string& rest, const parameters& given);

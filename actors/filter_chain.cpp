@@ -17,7 +17,7 @@ void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_vie
   sink_ = std::move(sink);
   counts_ = &counts;
   for (auto& filter : plugins.filters)
-    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(view), false});
+    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(view), false, false});
 }
 
 std::optional<verdict> filter_chain::connect(const plugin::filter_session_view& view) {
@@ -135,11 +135,15 @@ std::optional<verdict> filter_chain::judge(member& of, result<verdict> answer) {
   }
 }
 
-std::optional<verdict> filter_chain::on_failure(const member& of, const error& why) const {
-  auto name = of.provider->owner()->name();
-  telemetry::log(telemetry::level::warn, telemetry::component::filter,
-                 {"filter.failed", "a filter gave no usable answer; its on_failure decides"},
-                 {{"filter", name}, {"error", why.text()}});
+std::optional<verdict> filter_chain::on_failure(member& of, const error& why) {
+  constexpr std::string_view means[] = {"tempfail", "accept", "reject", "accept"};
+  if (!std::exchange(of.told, true))
+    telemetry::log(telemetry::level::warn, telemetry::component::filter,
+                   {"filter.failed", "a filter gave no usable answer; its on_failure decides"},
+                   {{"filter", of.provider->owner()->name()},
+                    {"call", plugin::to_string(stages_[stage_].which)},
+                    {"error", why.text()},
+                    {"on_failure", means[static_cast<std::size_t>(of.on_failure)]}});
   switch (of.on_failure) {
   case config::failure_action::proceed:
     return std::nullopt;
@@ -157,6 +161,7 @@ void filter_chain::reset() {
   ++tag_; // an answer still under way is stale
   for (auto& one : members_) {
     one.satisfied = false;
+    one.told = false;
     one.session->on_reset();
   }
 }

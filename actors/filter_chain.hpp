@@ -45,6 +45,7 @@ private:
     config::failure_action on_failure;
     std::unique_ptr<plugin::filter_session> session;
     bool satisfied = false; ///< said ACCEPT: not asked again about this message
+    bool told = false;      ///< its failure was logged once for this message
   };
   struct stage {
     plugin::hook which;
@@ -58,7 +59,7 @@ private:
   /// The verdict that ends the chain, if this answer does.
   [[nodiscard]] std::optional<plugin::verdict> judge(member& of, result<plugin::verdict> answer);
   void count(const member& of, const result<plugin::verdict>& answer) const;
-  [[nodiscard]] std::optional<plugin::verdict> on_failure(const member& of, const error& why) const;
+  [[nodiscard]] std::optional<plugin::verdict> on_failure(member& of, const error& why);
 
   std::vector<member> members_;
   std::shared_ptr<plugin::completion_sink> sink_;

@@ -141,8 +141,9 @@ private:
       made_.filter = words_.size() == 2 ? words_[1] : "";
       return {};
     }
-    constexpr std::array<std::pair<std::string_view, command>, 5> simple{{{"status", command::status},
+    constexpr std::array<std::pair<std::string_view, command>, 6> simple{{{"status", command::status},
                                                                           {"actors", command::actors},
+                                                                          {"plugins", command::plugins},
                                                                           {"pause", command::pause},
                                                                           {"resume", command::resume},
                                                                           {"help", command::help}}};
@@ -204,6 +205,7 @@ what it does:
   status                    version, uptime, what is connected, queued and delivered, memory, store
   actors [--all]            every part of the relay as a tree; more than 20 of a kind under one
                             parent are summed up, unless --all
+  plugins                   every plugin in use: calls, how long they take, failures, breaker
 
 the queue:
   queue list                what waits, oldest first

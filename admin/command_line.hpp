@@ -16,6 +16,7 @@ enum class command : std::uint8_t {
   version,
   status,
   actors,
+  plugins,
   queue_list,
   queue_show,
   queue_change,

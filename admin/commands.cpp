@@ -56,6 +56,8 @@ public:
       return one("GET", "/v1/status", render_status);
     case command::actors:
       return one("GET", "/v1/actors", [this](auto& answer) { return actor_tree(actors_of(answer), wanted_.all); });
+    case command::plugins:
+      return one("GET", "/v1/plugins", [](auto& answer) { return render_plugins(answer, now()); });
     case command::queue_list:
       return list();
     case command::queue_show:

@@ -176,6 +176,53 @@ std::vector<actor_info> actors_of(const Object& answer) {
   return all;
 }
 
+namespace {
+
+/// "2 timeout, 1 malformed"; what was only turned away is none of its failures.
+std::string failures_text(const Object& of) {
+  std::string out;
+  for (const char* kind : {"crash", "timeout", "error", "malformed", "false_completion", "late", "busy", "refused"})
+    if (auto count = number(of, kind); count > 0)
+      out += fmt::format("{}{} {}", out.empty() ? "" : ", ", count,
+                         std::string_view{kind} == "false_completion" ? "false completion" : kind);
+  return out.empty() ? "-" : out;
+}
+
+std::string breaker_text(const Object& of, time_point now) {
+  auto state = text(of, "state");
+  return state == "open" ? fmt::format("OPEN, a try {}", ahead(of, "until", now)) : state;
+}
+
+} // namespace
+
+std::string render_plugins(const Object& answer, time_point now) {
+  table rows{{{.title = "INSTANCE", .width_max = 40},
+              {.title = "PLUGIN", .width_max = 50},
+              {.title = "ABI"},
+              {.title = "ISOLATION"},
+              {.title = "CALLS", .side = align::right},
+              {.title = "P50", .side = align::right},
+              {.title = "P99", .side = align::right},
+              {.title = "OPEN", .side = align::right},
+              {.title = "BREAKER"},
+              {.title = "FAILURES", .width_max = 0}}};
+  std::string details;
+  for_each(answer, "plugins", [&](const Object& one) {
+    auto seconds = inner(one, "seconds");
+    rows.add({text(one, "instance"), text(one, "plugin") + " " + text(one, "version"), text(one, "abi"),
+              text(one, "isolation"), std::to_string(number(one, "calls")), seconds_text(real(seconds, "p50")),
+              seconds_text(real(seconds, "p99")), std::to_string(number(one, "in_flight")),
+              breaker_text(inner(one, "breaker"), now), failures_text(inner(one, "failures"))});
+    auto last = inner(one, "last_failure");
+    if (auto call = text(last, "call"); !call.empty())
+      details += fmt::format("{}: {} ago {} failed: {}\n", text(one, "instance"), age(last, "at", now), call,
+                             text(last, "error"));
+    details += fmt::format("{}: {}\n", text(one, "instance"),
+                           raw_text(one, "file").empty() ? "part of the program" : text(one, "file"));
+  });
+  return rows.text() + "\n" + details;
+}
+
 std::string render_list(const Object& answer, time_point now) {
   table rows{{{.title = "ID", .width_max = 0},
               {.title = "STATE"},

@@ -18,6 +18,8 @@ using time_point = std::chrono::sys_seconds;
 
 [[nodiscard]] std::string render_status(const Poco::JSON::Object& answer);
 [[nodiscard]] std::vector<actor_info> actors_of(const Poco::JSON::Object& answer);
+/// A table of all instances, then what there is to say of those that failed.
+[[nodiscard]] std::string render_plugins(const Poco::JSON::Object& answer, time_point now);
 /// One page; `now` makes ages of times. Empty when there is no message.
 [[nodiscard]] std::string render_list(const Poco::JSON::Object& answer, time_point now);
 [[nodiscard]] std::string render_message(const Poco::JSON::Object& answer, time_point now);

@@ -130,6 +130,8 @@ std::string span_text(std::int64_t seconds) {
 }
 
 std::string seconds_text(double seconds) {
+  if (seconds > 0 && seconds < 0.0001)
+    return fmt::format("{:.0f} us", seconds * 1e6);
   return seconds < 1 ? fmt::format("{:.1f} ms", seconds * 1000) : fmt::format("{:.1f} s", seconds);
 }
 

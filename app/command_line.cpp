@@ -102,6 +102,7 @@ std::string usage() {
       "  hash-password     read a password from standard input, print its hash for [[server.auth]]\n"
       "  spool             verify, list, show, export, import, migrate the spool of a relay that is stopped;\n"
       "                    see hedwig spool --help\n"
+      "  plugin list       what the plugins in the folders say of themselves, and which are unusable and why\n"
       "  config-reference  print every configuration key, in Markdown\n"
       "  version           print the version\n"
       "\nThe running relay is steered with hedwig-admin.\n\nOptions:");

@@ -35,6 +35,13 @@ int log_bridge::level() const noexcept {
 
 void log_bridge::log(const plugin::log_record& record) noexcept {
   try {
+    if (record.event != nullptr) {
+      std::vector<telemetry::field> fields{{"provider", record.instance}};
+      for (auto& [key, value] : record.fields)
+        fields.emplace_back(key, value);
+      return telemetry::log(level_of(record.level), telemetry::component::plugin, *record.event,
+                            std::span<const telemetry::field>{fields});
+    }
     std::vector<telemetry::field> fields{{"instance", record.instance}, {"text", record.message}};
     for (auto& [key, value] : record.fields)
       fields.emplace_back(key, value);

@@ -3,9 +3,11 @@
 #include "app/command_line.hpp"
 #include "app/dkim_generate.hpp"
 #include "app/hash_password.hpp"
+#include "app/plugin_list.hpp"
 #include "app/serve.hpp"
 #include "app/spool.hpp"
 #include "runtime/config/load.hpp"
+#include "runtime/plugin/crash_report.hpp"
 
 #include <exception>
 #include <iostream>
@@ -13,8 +15,11 @@
 int main(int argc, char** argv) {
   using namespace hedwig::app;
   using command = command_line::command;
+  hedwig::plugin::install_crash_report("hedwig");
   try {
     if (auto status = spool({argv + 1, argv + argc}))
+      return *status;
+    if (auto status = plugin_command({argv + 1, argv + argc}))
       return *status;
     auto parsed = parse_command_line({argv + 1, argv + argc});
     if (!parsed) {

@@ -57,7 +57,12 @@ private:
     return {.name = kind + from.name,
             .call_timeout = from.call_timeout,
             .workers = from.workers,
-            .max_pending = from.max_pending};
+            .max_pending = from.max_pending,
+            .max_calls = from.max_calls,
+            .breaker_failures = from.breaker_failures,
+            .breaker_delay = from.breaker_delay,
+            .sha256 = from.sha256,
+            .own_threads = from.isolation == config::isolation_mode::thread};
   }
 
   void add_users(const std::vector<config::auth_user>& users) {
@@ -122,7 +127,7 @@ private:
     add_where_absent(table, "disk_reserve",
                      config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
     add(plan_.storage, HEDWIG_STORAGE, storage.storage_type, "storage." + storage.storage_type, table,
-        {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout});
+        {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout, .sha256 = storage.sha256});
     if (storage.storage_type == "rocksdb" && !plan_.storage.empty() && plan_.storage.back().config)
       warn_of_small_reserve(*plan_.storage.back().config);
   }
@@ -152,7 +157,7 @@ private:
            fmt::format("the name of {} is taken by the provider that this program starts for {}: "
                        "write another name",
                        settings.name, table == "auth" ? "[[server.auth]]" : "the rules of [[filters]]")});
-    auto provider = catalogue_.find(interface_id, name);
+    auto provider = catalogue_.find(interface_id, name, settings.sha256);
     if (!provider) {
       plan_.errors.push_back({loaded_.path, written.line, written.column, provider.error().text()});
       return;

@@ -19,7 +19,7 @@ namespace {
 constexpr auto start_timeout = std::chrono::hours{1}; // a store may have much to recover, and nobody waits for mail
 constexpr auto stop_timeout = std::chrono::minutes{10};
 constexpr auto call_timeout = std::chrono::minutes{10};
-constexpr std::uint64_t piece_size = 1024 * 1024;
+constexpr std::uint64_t checked_piece_size = 1024 * 1024;
 
 /// Waits for the answers to `count` calls, whose tags are 0, 1, 2 …
 class gathering_sink final : public plugin::completion_sink {
@@ -165,7 +165,7 @@ result<void> spool_store::read(const plugin::storage_entry& entry, const body_ta
   };
   for (std::uint64_t offset = 0; offset < entry.body_size;) {
     auto piece = ask<plugin::storage_body>([&](auto reply) {
-      client_->read({.id = entry.id, .hint = entry.hint, .offset = offset, .length = piece_size}, std::move(reply));
+      client_->read({.id = entry.id, .hint = entry.hint, .offset = offset, .length = checked_piece_size}, std::move(reply));
     });
     if (!piece)
       return std::unexpected{piece.error()};

@@ -208,6 +208,16 @@ void signing(const scene& in) {
   }
 }
 
+/// In lower case, as it is compared.
+void digest(const scene& in, std::string& sum, const std::string& path) {
+  for (auto& c : sum)
+    c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (!sum.empty() && (sum.size() != 64 || !std::all_of(sum.begin(), sum.end(), is_digit)))
+    in.error(path, "{} is no SHA-256: write the 64 hexadecimal digits that hedwig plugin list --sha256 prints",
+             path.substr(path.rfind('.') + 1));
+}
+
 void storage(const scene& in) {
   auto& store = in.s.storage;
   if (store.storage_type == "log") {
@@ -216,6 +226,7 @@ void storage(const scene& in) {
                "write \"rocksdb\"");
     store.storage_type = "rocksdb";
   }
+  digest(in, store.sha256, "storage.sha256");
   const auto& tables = in.what.storage_tables;
   constexpr std::string_view built_in[] = {"rocksdb", "fs", "sql"};
   const bool known = std::find(std::begin(built_in), std::end(built_in), store.storage_type) != std::end(built_in);
@@ -242,6 +253,7 @@ void provider_names(const scene& in, std::vector<provider_settings>& list, std::
     auto& one = list[i];
     if (one.name.empty())
       one.name = one.use;
+    digest(in, one.sha256, fmt::format("{}[{}].sha256", table, places[i]));
     // The provider's complaints about its table as a whole stand where it is named.
     auto placed = one.settings ? *one.settings : node{};
     const auto at = in.at(fmt::format("{}[{}].use", table, places[i]));
@@ -257,7 +269,8 @@ void provider_names(const scene& in, std::vector<provider_settings>& list, std::
 void domain_rule_entry(const scene& in, filter_draft& one, const std::string& path) {
   for (const auto& extra : one.extra.members)
     in.out.error(extra, unknown_key("filters[]", extra.key));
-  for (const char* key : {"name", "call_timeout", "on_failure", "workers", "max_pending"})
+  for (const char* key : {"name", "call_timeout", "on_failure", "workers", "max_pending", "max_calls",
+                          "breaker_failures", "breaker_delay", "isolation", "sha256"})
     if (in.find(path + "." + key))
       in.error(path + "." + key, "filters.{} goes with use, not with type: remove it", key);
   if (one.rule.domain.empty())
@@ -278,6 +291,8 @@ void filters(const scene& in) {
                         : "filters has neither type nor use: write type = \"from_domain_filter\", or use = "
                           "\"...\" with the name of a provider");
     } else if (provider) {
+      if (one.provider.on_failure == failure_action::accept)
+        one.provider.on_failure = failure_action::proceed;
       one.provider.settings = std::make_shared<const node>(std::move(one.extra));
       in.s.filters.push_back(std::move(one.provider));
       places.push_back(i);

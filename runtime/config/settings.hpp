@@ -23,7 +23,15 @@ enum class outbound_tls : std::uint8_t { none, opportunistic, require, verify };
 enum class dkim_key_type : std::uint8_t { rsa, ed25519 };
 enum class dsn_return : std::uint8_t { headers, full };
 enum class log_format : std::uint8_t { fmt, json, text /* the same as fmt; load() never leaves it */ };
-enum class failure_action : std::uint8_t { tempfail, proceed, reject };
+enum class failure_action : std::uint8_t {
+  tempfail,
+  proceed,
+  reject,
+  accept /* the same as proceed; load() never leaves it */
+};
+/// Where a provider's code runs: in the relay, called on its own threads; the same, but always on threads kept for it;
+/// in a process of its own.
+enum class isolation_mode : std::uint8_t { none, thread, process };
 enum class filter_type : std::uint8_t { from_domain_filter, to_domain_filter };
 enum class filter_action : std::uint8_t { allow, deny };
 
@@ -131,6 +139,7 @@ using provider_table = std::shared_ptr<const node>;
 struct storage_settings {
   std::string storage_type; ///< name of the provider: "rocksdb", "fs"; load() turns "log" into "rocksdb"
   std::string base_path;
+  std::string sha256; ///< of the provider's plugin; empty: not checked
   cleanup_settings cleanup;
   provider_table provider; ///< [storage.<storage_type>]; never null after load(), perhaps empty
 };
@@ -164,10 +173,16 @@ struct provider_settings {
   std::string use;  ///< name of the provider
   std::string name; ///< of this instance; unique in its list; `use` unless set
   duration call_timeout{};
-  failure_action on_failure{}; ///< filters only
-  std::uint32_t workers{};     ///< threads, for a provider that blocks
-  std::uint32_t max_pending{}; ///< calls waiting for a thread
-  provider_table settings;     ///< the remaining keys; never null
+  failure_action on_failure{};      ///< filters only
+  std::uint32_t workers{};          ///< threads, for a provider that blocks
+  std::uint32_t max_pending{};      ///< calls waiting for a thread
+  std::uint32_t max_calls{};        ///< calls it owes an answer
+  std::uint32_t breaker_failures{}; ///< in a row, after which it is not asked for a while; 0: never
+  duration breaker_delay{};
+  isolation_mode isolation{};
+  std::string isolation_user; ///< empty: the relay's own
+  std::string sha256;         ///< of the plugin's file, in hexadecimal digits; empty: not checked
+  provider_table settings;    ///< the remaining keys; never null
 };
 
 struct route_settings {

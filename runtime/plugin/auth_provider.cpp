@@ -116,24 +116,26 @@ bool auth_provider::fetches_scram() const noexcept { return table_.fetch_scram !
 bool auth_provider::looks_up() const noexcept { return table_.lookup != nullptr; }
 
 void auth_provider::verify_password(auth_request request, reply_to reply) {
-  ask(table_.verify_password, "verify_password", std::move(request), std::move(reply));
+  ask(0, table_.verify_password, "verify_password", std::move(request), std::move(reply));
 }
 void auth_provider::verify_token(auth_request request, reply_to reply) {
-  ask(table_.verify_token, "verify_token", std::move(request), std::move(reply));
+  ask(1, table_.verify_token, "verify_token", std::move(request), std::move(reply));
 }
 void auth_provider::fetch_scram(auth_request request, reply_to reply) {
-  ask(table_.fetch_scram, "fetch_scram", std::move(request), std::move(reply));
+  ask(2, table_.fetch_scram, "fetch_scram", std::move(request), std::move(reply));
 }
 void auth_provider::lookup(auth_request request, reply_to reply) {
-  ask(table_.lookup, "lookup", std::move(request), std::move(reply));
+  ask(3, table_.lookup, "lookup", std::move(request), std::move(reply));
 }
 
-void auth_provider::ask(hedwig_auth_fn function, const char* call, auth_request request, reply_to reply) {
+void auth_provider::ask(std::uint8_t kind, hedwig_auth_fn function, const char* call, auth_request request,
+                        reply_to reply) {
   auto op = std::make_unique<auth_op>(std::move(request), function != nullptr && function == table_.fetch_scram);
   if (function == nullptr)
     return deliver(std::move(reply),
                    std::unexpected{error{HEDWIG_E_UNSUPPORTED, "the provider cannot do this", owner_->name(), 0}});
   op->name = call;
+  op->kind = kind;
   op->reply = std::move(reply);
   owner_->submit(std::move(op), [function, self = owner_->self()](hedwig_op* handle, pending_op& shown) {
     function(self, handle, &static_cast<auth_op&>(shown).raw);

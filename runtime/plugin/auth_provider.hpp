@@ -29,7 +29,7 @@ public:
 
 private:
   explicit auth_provider(std::shared_ptr<instance> owner);
-  void ask(hedwig_auth_fn function, const char* call, auth_request request, reply_to reply);
+  void ask(std::uint8_t kind, hedwig_auth_fn function, const char* call, auth_request request, reply_to reply);
 
   std::shared_ptr<instance> owner_;
   hedwig_auth table_{};

@@ -53,7 +53,7 @@ delivery_shown::delivery_shown(filter_delivery delivery)
   raw = {sizeof raw, delivery.attempt, &message.raw, str(destination)};
 }
 
-hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, void* state) {
+hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, const std::function<result<void*>()>& state) {
   const auto* name = op->name;
   inline_answer answer;
   auto* handle = owner.open(std::move(op));
@@ -61,8 +61,12 @@ hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, void* state
     return std::nullopt;
   answer.expect(handle);
   if (auto* shown = owner.begin(handle)) {
-    call_scope scope{owner.name().c_str(), name};
-    static_cast<filter_op*>(shown)->make(state, handle);
+    if (auto of = state()) {
+      call_scope scope{owner.name().c_str(), name};
+      static_cast<filter_op*>(shown)->make(*of, handle);
+    } else {
+      owner.refuse(handle, std::move(of.error()));
+    }
   }
   if (!answer.value())
     return std::nullopt;

@@ -74,7 +74,7 @@ struct delivery_shown {
 /// One call of a hook; answers with a checked verdict.
 class filter_op : public pending_op {
 public:
-  explicit filter_op(hook which) noexcept : which_{which} {}
+  explicit filter_op(hook which) noexcept : which_{which} { kind = static_cast<std::uint8_t>(which); }
   result<outcome> decode(const void* answer) override {
     auto checked = check_verdict(static_cast<const hedwig_verdict*>(answer), which_);
     if (!checked)
@@ -88,7 +88,9 @@ private:
   hook which_;
 };
 
-/// Calls a hook on this stack and takes its answer when it is there at the return.
-[[nodiscard]] hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, void* state);
+/// Calls a hook on this stack and takes its answer when it is there at the return. `state` is called first and may say
+/// why the hook cannot be called.
+[[nodiscard]] hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op,
+                                   const std::function<result<void*>()>& state);
 
 } // namespace hedwig::plugin

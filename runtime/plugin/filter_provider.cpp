@@ -34,7 +34,7 @@ struct filter_session::core : std::enable_shared_from_this<core> {
   hook_answer call(hook which, std::unique_ptr<filter_op> op, reply_to reply);
   hook_answer call_here(std::unique_ptr<filter_op> op);
   hook_answer call_on_worker(std::unique_ptr<filter_op> op);
-  bool open_state();
+  result<void*> open_state();
   void reset();
   void close();
   void close_now();
@@ -89,29 +89,34 @@ void filter_session::core::run_jobs() {
   }
 }
 
-bool filter_session::core::open_state() {
+result<void*> filter_session::core::open_state() {
   {
     std::lock_guard lock{mutex};
+    if (phase == state_of::open)
+      return state;
     if (phase != state_of::unopened)
-      return phase == state_of::open;
+      return std::unexpected{unavailable(owner(), "the filter could not open the session")};
   }
   auto& table = provider->table();
-  auto next = state_of::open;
+  hedwig_status status = HEDWIG_OK;
   if (table.open == nullptr) {
     state = owner().self();
   } else {
     call_scope scope{owner().name().c_str(), "open"};
-    if (table.open(owner().self(), &shown.raw, &state) != HEDWIG_OK)
-      next = state_of::failed;
+    status = table.open(owner().self(), &shown.raw, &state);
   }
   std::lock_guard lock{mutex};
-  phase = next;
-  return next == state_of::open;
+  phase = status == HEDWIG_OK ? state_of::open : state_of::failed;
+  if (status == HEDWIG_OK)
+    return state;
+  return std::unexpected{unavailable(owner(), "the filter could not open the session")};
 }
 
 hook_answer filter_session::core::call(hook which, std::unique_ptr<filter_op> op, reply_to reply) {
   if (!provider->wants(which))
     return result<verdict>{verdict{}};
+  if (auto why = owner().refusal(static_cast<std::uint8_t>(which)))
+    return std::unexpected{std::move(*why)};
   op->name = to_string(which);
   op->reply = std::move(reply);
   static_cast<session_op&>(*op).session = shared_from_this();
@@ -126,11 +131,7 @@ hook_answer filter_session::core::call(hook which, std::unique_ptr<filter_op> op
 }
 
 hook_answer filter_session::core::call_here(std::unique_ptr<filter_op> op) {
-  if (!open_state()) {
-    settled(false);
-    return std::unexpected{unavailable(owner(), "the filter could not open the session")};
-  }
-  return run_hook(owner(), std::move(op), state);
+  return run_hook(owner(), std::move(op), [this] { return open_state(); });
 }
 
 hook_answer filter_session::core::call_on_worker(std::unique_ptr<filter_op> op) {
@@ -143,10 +144,11 @@ hook_answer filter_session::core::call_on_worker(std::unique_ptr<filter_op> op) 
     auto* hook_call = static_cast<filter_op*>(asked.begin(handle));
     if (hook_call == nullptr)
       return;
-    if (!self->open_state())
-      return asked.refuse(handle, unavailable(asked, "the filter could not open the session"));
+    auto opened = self->open_state();
+    if (!opened)
+      return asked.refuse(handle, std::move(opened.error()));
     call_scope scope{asked.name().c_str(), name};
-    hook_call->make(self->state, handle);
+    hook_call->make(*opened, handle);
   };
   if (!enqueue(std::move(job), false))
     owner().refuse(handle, {HEDWIG_E_BUSY, "too many calls wait for a worker", owner().name(), 0});
@@ -236,13 +238,15 @@ std::unique_ptr<filter_session> filter_provider::open(filter_session_view sessio
 hook_answer filter_provider::on_delivery(filter_delivery delivery, reply_to reply) {
   if (!wants(hook::delivery))
     return result<verdict>{verdict{}};
+  if (auto why = owner_->refusal(static_cast<std::uint8_t>(hook::delivery)))
+    return std::unexpected{std::move(*why)};
   auto op = std::make_unique<filter_op>(hook::delivery);
   op->make = [call = table_.on_delivery, shown = std::make_unique<delivery_shown>(std::move(delivery))](
                  void* self, hedwig_op* handle) { call(self, handle, &shown->raw); };
   op->name = to_string(hook::delivery);
   op->reply = std::move(reply);
   if (!owner_->blocking())
-    return run_hook(*owner_, std::move(op), owner_->self());
+    return run_hook(*owner_, std::move(op), [this]() -> result<void*> { return owner_->self(); });
   owner_->submit(std::move(op), [self = owner_->self()](hedwig_op* handle, pending_op& shown) {
     static_cast<filter_op&>(shown).make(self, handle);
   });

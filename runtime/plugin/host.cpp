@@ -129,7 +129,7 @@ void host::expire() {
   std::vector<given_up> cancelled;
   delivery answers;
   ops_->expire(time().steady(), [&](hedwig_op* handle, pending_op& op) {
-    op.owner->face().count_timeout(op.name);
+    op.owner->count_timeout(op);
     cancelled.push_back({op.owner, handle});
     answers.add(std::move(op.reply),
                 std::unexpected{error{HEDWIG_E_TIMEOUT, "the provider did not answer in time", op.owner->name(), 0}});
@@ -143,6 +143,12 @@ void host::log(int level, std::string_view instance, std::string_view message,
                std::span<const std::pair<std::string_view, std::string_view>> fields) const noexcept {
   if (options_.log && level >= options_.log->level())
     options_.log->log({level, instance, message, fields});
+}
+
+void host::report(int level, const telemetry::event& what, std::string_view instance,
+                  std::span<const std::pair<std::string_view, std::string_view>> fields) const noexcept {
+  if (options_.log && level >= options_.log->level())
+    options_.log->log({level, instance, what.text, fields, &what});
 }
 
 } // namespace hedwig::plugin

@@ -72,6 +72,9 @@ public:
 
   void log(int level, std::string_view instance, std::string_view message,
            std::span<const std::pair<std::string_view, std::string_view>> fields = {}) const noexcept;
+  /// An event of the host's own about an instance.
+  void report(int level, const telemetry::event& what, std::string_view instance,
+              std::span<const std::pair<std::string_view, std::string_view>> fields = {}) const noexcept;
 
 private:
   struct state;

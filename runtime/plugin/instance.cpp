@@ -67,6 +67,8 @@ private:
 instance::instance(std::shared_ptr<host> services, provider_ref provider, instance_settings settings)
   : services_{std::move(services)}, provider_{std::move(provider)}, settings_{std::move(settings)},
     host_{std::make_unique<instance_host>(services_, settings_.name, this)} {
+  for (std::size_t i = 0; i < call_kinds; ++i)
+    breakers_.push_back(std::make_unique<guarded_kind>(settings_.breaker_failures, settings_.breaker_delay));
   if (services_->options().threads) {
     control_ = std::make_unique<worker_pool>(1, 16, settings_.name);
     workers_ = std::make_unique<worker_pool>(std::max(settings_.workers, 1U), settings_.max_pending, settings_.name);
@@ -113,6 +115,7 @@ void instance::control(const char* call, reply_to reply, std::shared_ptr<const h
                        void (*run)(instance&, hedwig_op*, const hedwig_config*)) {
   auto op = std::make_unique<control_op>();
   op->name = call;
+  op->guarded = false;
   op->reply = std::move(reply);
   op->config = std::move(config);
   auto* raw_config = op->config.get();
@@ -195,7 +198,103 @@ instance_counters instance::counters() const noexcept {
           .in_flight = c.in_flight,
           .busy = c.busy,
           .answered = c.answered,
-          .failed = c.failed};
+          .failed = c.failed,
+          .malformed = c.malformed,
+          .refused = c.refused};
+}
+
+breaker_summary instance::breaker_now() const {
+  breaker_summary all;
+  auto now = services_->time().steady();
+  for (auto& one : breakers_) {
+    auto seen = one->guard.look(now);
+    all.opened += seen.opened;
+    all.failures = std::max(all.failures, seen.failures);
+    if (seen.state == breaker_state::closed)
+      continue;
+    if (seen.state == breaker_state::open)
+      all.left = all.state == breaker_state::open ? std::min(all.left, seen.left) : seen.left;
+    all.state = all.state == breaker_state::open ? all.state : seen.state;
+    all.calls.emplace_back(one->call.load());
+  }
+  return all;
+}
+
+std::optional<instance_failure> instance::last_failure() const {
+  std::lock_guard lock{last_mutex_};
+  return last_;
+}
+
+void instance::remember(const char* call, std::string what) {
+  std::lock_guard lock{last_mutex_};
+  last_ = instance_failure{call, std::move(what), services_->time().wall()};
+}
+
+error instance::breaker_error() const {
+  std::string last;
+  if (auto failure = last_failure())
+    last = ", the last one in " + failure->call + ": " + failure->what;
+  return {HEDWIG_E_UNAVAILABLE, "not asked: it kept failing and rests" + last, name(), 0};
+}
+
+std::optional<error> instance::refusal(std::uint8_t kind) const {
+  if (!breakers_[kind]->guard.refuses(services_->time().steady()))
+    return std::nullopt;
+  host_->counts.refused.fetch_add(1, std::memory_order_relaxed);
+  return breaker_error();
+}
+
+void instance::report(const pending_op& call, breaker::end how) {
+  auto& guard = breakers_[call.kind]->guard;
+  auto changed = guard.report(call.admission, how, services_->time().steady());
+  if (changed == breaker::change::none)
+    return;
+  static constexpr telemetry::event opened{"provider.breaker-open",
+                                           "this call keeps failing and is not made for a while; then one tries it"};
+  static constexpr telemetry::event closed{"provider.breaker-closed", "this call is answered again"};
+  if (changed == breaker::change::closed) {
+    const std::pair<std::string_view, std::string_view> fields[] = {{"call", call.name}};
+    return services_->report(HEDWIG_LOG_INFO, closed, name(), fields);
+  }
+  auto last = last_failure().value_or(instance_failure{});
+  auto failures = std::to_string(guard.look(services_->time().steady()).failures);
+  auto rest = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(settings_.breaker_delay).count());
+  const std::pair<std::string_view, std::string_view> fields[] = {
+      {"call", call.name}, {"failures", failures}, {"for_ms", rest}, {"error", last.what}};
+  services_->report(HEDWIG_LOG_ERROR, opened, name(), fields);
+}
+
+void instance::ended(const pending_op& call, const error* why, bool malformed) {
+  if (why == nullptr)
+    return report(call, breaker::end::good);
+  if (malformed)
+    host_->counts.malformed.fetch_add(1, std::memory_order_relaxed);
+  remember(call.name, why->text());
+  report(call, why->status == HEDWIG_E_BUSY ? breaker::end::neutral : breaker::end::bad);
+}
+
+void instance::count_timeout(const pending_op& call) {
+  host_->counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+  static constexpr telemetry::event late{"provider.timeout", "a call was given up at its deadline"};
+  const std::pair<std::string_view, std::string_view> fields[] = {{"call", call.name}};
+  services_->report(HEDWIG_LOG_WARN, late, name(), fields);
+  remember(call.name, "no answer within its deadline");
+  report(call, breaker::end::bad);
+}
+
+void instance::count_false_completion() {
+  static constexpr telemetry::event ignored{
+      "provider.false-completion", "it completed a request that is not open, perhaps twice: a bug of the plugin's"};
+  auto now = services_->time().steady();
+  {
+    std::lock_guard lock{last_mutex_};
+    if (false_completion_said_ != steady_time{} && now - false_completion_said_ < std::chrono::seconds{10})
+      return;
+    false_completion_said_ = now;
+  }
+  auto so_far = std::to_string(host_->counts.wrong.load());
+  const std::pair<std::string_view, std::string_view> fields[] = {{"so_far", so_far}};
+  services_->report(HEDWIG_LOG_ERROR, ignored, name(), fields);
 }
 
 const telemetry::histogram& instance::call_times() const noexcept { return host_->call_times; }
@@ -203,18 +302,36 @@ const telemetry::histogram& instance::call_times() const noexcept { return host_
 std::size_t instance::waiting() const { return workers_->queued(); }
 
 hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
+  call->began = services_->time().steady();
+  auto turn_away = [&](error why) {
+    call->settled(false);
+    deliver(std::move(call->reply), std::unexpected{std::move(why)});
+    return nullptr;
+  };
+  if (call->guarded) {
+    auto& of = *breakers_[call->kind];
+    of.call.store(call->name, std::memory_order_relaxed);
+    auto admission = of.guard.admit(call->began);
+    if (!admission) {
+      host_->counts.refused.fetch_add(1, std::memory_order_relaxed);
+      return turn_away(breaker_error());
+    }
+    call->admission = *admission;
+  }
   host_->counts.calls.fetch_add(1, std::memory_order_relaxed);
   auto timeout = call->reply.timeout.count() > 0 ? call->reply.timeout : settings_.call_timeout;
   call->owner = shared_from_this();
-  call->began = services_->time().steady();
-  if (auto* handle = services_->ops().open(call, call->began + timeout)) {
-    host_->counts.in_flight.fetch_add(1, std::memory_order_relaxed);
-    return handle;
-  }
+  auto owed = host_->counts.in_flight.fetch_add(1, std::memory_order_relaxed);
+  if (owed < settings_.max_calls || !call->guarded)
+    if (auto* handle = services_->ops().open(call, call->began + timeout))
+      return handle;
+  host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
   host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
-  call->settled(false);
-  deliver(std::move(call->reply), std::unexpected{error{HEDWIG_E_BUSY, "too many plugin calls in flight", name(), 0}});
-  return nullptr;
+  report(*call, breaker::end::neutral);
+  return turn_away({HEDWIG_E_BUSY,
+                    owed < settings_.max_calls ? "too many plugin calls in flight"
+                                               : "it owes answers to as many calls as it may (max_calls)",
+                    name(), 0});
 }
 
 pending_op* instance::begin(hedwig_op* op) {
@@ -232,8 +349,15 @@ void instance::refuse(hedwig_op* op, error why) {
   if (why.status == HEDWIG_E_BUSY)
     host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
   call->settled(late);
-  if (!late)
-    deliver(std::move(call->reply), std::unexpected{std::move(why)});
+  if (late)
+    return;
+  if (why.status == HEDWIG_E_BUSY)
+    report(*call, breaker::end::neutral);
+  else
+    ended(*call, &why, false);
+  result<outcome> value{std::unexpected{std::move(why)}};
+  if (!inline_answer::offer(op, value))
+    deliver(std::move(call->reply), std::move(value));
 }
 
 void instance::cancel(hedwig_op* op) {

@@ -221,7 +221,8 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
     auto [op, late] = services_->ops().claim(one.op, owner_);
     if (!op) {
       counts.wrong.fetch_add(1, std::memory_order_relaxed);
-      log(HEDWIG_LOG_ERROR, "a request was completed that is not open; ignored");
+      if (owner_ != nullptr)
+        owner_->count_false_completion();
       continue;
     }
     counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
@@ -234,8 +235,10 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
     const auto failed = !value && counts_as_failure(value.error().status);
     if (failed)
       counts.failures.fetch_add(1, std::memory_order_relaxed);
-    if (!late)
+    if (!late) {
       (failed ? counts.failed : counts.answered).fetch_add(1, std::memory_order_relaxed);
+      owner_->ended(*op, failed ? &value.error() : nullptr, failed && one.status == HEDWIG_OK);
+    }
     if (late)
       counts.late.fetch_add(1, std::memory_order_relaxed);
     else if (!inline_answer::offer(one.op, value))
@@ -244,12 +247,6 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
     ended.push_back(std::move(op));
   }
   answers.send();
-}
-
-void instance_host::count_timeout(const char* call) {
-  counts.timeouts.fetch_add(1, std::memory_order_relaxed);
-  const std::pair<std::string_view, std::string_view> fields[] = {{"call", call}};
-  log(HEDWIG_LOG_WARN, "a call was given up at its deadline", fields);
 }
 
 } // namespace hedwig::plugin

@@ -2,6 +2,8 @@
 #include "runtime/plugin/loader.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -19,15 +21,6 @@ constexpr std::uint32_t providers_max = 64;
 
 std::unexpected<error> fail(hedwig_status status, std::string message, std::string where) {
   return std::unexpected{error{status, std::move(message), std::move(where), 0}};
-}
-
-/// "hedwig.storage/1" → "storage".
-std::string_view kind_of(std::string_view interface_id) {
-  auto first = interface_id.find('.');
-  if (first == std::string_view::npos)
-    return interface_id;
-  auto rest = interface_id.substr(first + 1);
-  return rest.substr(0, rest.find('/'));
 }
 
 bool good_name(std::string_view name) {
@@ -94,6 +87,14 @@ result<void> check_abi(const plugin_note& note) {
   return {};
 }
 
+std::string_view kind_of(std::string_view interface_id) noexcept {
+  auto first = interface_id.find('.');
+  if (first == std::string_view::npos)
+    return interface_id;
+  auto rest = interface_id.substr(first + 1);
+  return rest.substr(0, rest.find('/'));
+}
+
 std::string provider_ref::label() const { return fmt::format("{}.{}", kind_of(interface_id()), name()); }
 
 catalogue::catalogue(std::shared_ptr<host> services, std::vector<std::string> directories, trust_policy trust)
@@ -112,35 +113,93 @@ result<std::filesystem::path> catalogue::locate(const std::string& stem) const {
               stem);
 }
 
-result<void> catalogue::load(std::string_view file_name) {
+result<void> catalogue::load(std::string_view file_name, std::string_view sha256) {
   if (file_name.ends_with(".so"))
     file_name.remove_suffix(3);
   if (!good_name(file_name))
     return fail(HEDWIG_E_INVALID, "is not the name of a plugin: write it without folder, such as \"storage-fs\"",
                 std::string{file_name});
   auto file = locate(std::string{file_name});
-  return file ? load_file(*file) : std::unexpected{file.error()};
+  return file ? load_file(*file, sha256) : std::unexpected{file.error()};
 }
 
-result<void> catalogue::load_file(const std::filesystem::path& file) {
+result<void> catalogue::check_place(const std::filesystem::path& file, const std::filesystem::path& real) const {
+  if (auto trusted = check_trust(file, trust_); !trusted)
+    return trusted;
+  for (auto& directory : directories_) {
+    std::error_code absent;
+    auto allowed = std::filesystem::canonical(directory, absent);
+    if (!absent && std::ranges::mismatch(allowed, real).in1 == allowed.end())
+      return {};
+  }
+  return fail(HEDWIG_E_DENIED,
+              fmt::format("is a link to {}, which is in no plugin folder: add {} to plugins.directories, or copy it",
+                          real.string(), real.parent_path().string()),
+              file.string());
+}
+
+namespace {
+
+/// What a file must say of itself before it is opened.
+result<void> check_note(const std::filesystem::path& real) {
+  auto note = read_note(real);
+  if (!note)
+    return std::unexpected{note.error()};
+  auto fits = check_abi(*note);
+  if (!fits)
+    fits.error().where = real.string();
+  return fits;
+}
+
+result<void> check_sum(int descriptor, const std::filesystem::path& real, std::string_view wanted) {
+  if (wanted.empty())
+    return {};
+  auto sum = sha256_of(descriptor, real);
+  if (!sum)
+    return std::unexpected{sum.error()};
+  if (*sum == wanted)
+    return {};
+  return fail(
+      HEDWIG_E_DENIED,
+      fmt::format("has the SHA-256 {}, the configuration asks for {}: if the file was changed on purpose, write "
+                  "the new one",
+                  *sum, wanted),
+      real.string());
+}
+
+} // namespace
+
+result<void> catalogue::load_file(const std::filesystem::path& file, std::string_view sha256) {
   std::error_code unreadable;
   auto real = std::filesystem::canonical(file, unreadable);
   if (unreadable)
     return std::unexpected{system_error(unreadable.value(), "open " + file.string())};
   std::lock_guard lock{mutex_};
-  if (std::ranges::find(files_, real.string()) != files_.end())
-    return {};
-  if (auto trusted = check_trust(real, trust_); !trusted)
+  if (auto there = std::ranges::find(files_, real.string(), &loaded_file::path); there != files_.end())
+    return check_sum(there->descriptor, real, sha256);
+  if (auto well = check_place(file, real); !well)
+    return well;
+  auto descriptor = open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return std::unexpected{system_error(errno, "open " + real.string())};
+  auto added = open_and_add(real, descriptor, sha256);
+  if (added)
+    files_.push_back({real.string(), descriptor, !sha256.empty()});
+  else if (sha256.empty())
+    close(descriptor); // else dlopen() may have seen it
+  return added;
+}
+
+result<void> catalogue::open_and_add(const std::filesystem::path& real, int descriptor, std::string_view sha256) {
+  if (auto trusted = check_trust(descriptor, real, trust_); !trusted)
     return trusted;
-  auto note = read_note(real);
-  if (!note)
-    return std::unexpected{note.error()};
-  if (auto fits = check_abi(*note); !fits) {
-    fits.error().where = real.string();
+  auto itself = fmt::format("/proc/self/fd/{}", descriptor);
+  if (auto same = check_sum(descriptor, real, sha256); !same)
+    return same;
+  if (auto fits = check_note(real); !fits)
     return fits;
-  }
   // Never closed: threads and thread-locals of a plugin may outlive everything we could wait for.
-  void* handle = dlopen(real.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* handle = dlopen(sha256.empty() ? real.c_str() : itself.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr)
     return fail(HEDWIG_E_INVALID, dlerror(), real.string());
   auto entry = reinterpret_cast<decltype(&hedwig_plugin_v1)>(dlsym(handle, HEDWIG_ENTRY_SYMBOL));
@@ -148,13 +207,9 @@ result<void> catalogue::load_file(const std::filesystem::path& file) {
     return fail(HEDWIG_E_INVALID,
                 "does not export " HEDWIG_ENTRY_SYMBOL ": build it with hedwig_add_plugin() and HEDWIG_PLUGIN()",
                 real.string());
-  auto& face = faces_.emplace_back(std::make_shared<instance_host>(services_, note->id, nullptr));
+  auto& face = faces_.emplace_back(std::make_shared<instance_host>(services_, real.stem().string(), nullptr));
   call_scope scope{face->name().c_str(), HEDWIG_ENTRY_SYMBOL};
-  const auto* plugin = entry(face->raw());
-  if (auto added = add_locked(plugin, real.string()); !added)
-    return added;
-  files_.push_back(real.string());
-  return {};
+  return add_locked(entry(face->raw()), real.string());
 }
 
 result<void> catalogue::add(const hedwig_plugin* plugin, std::string file) {
@@ -185,18 +240,31 @@ const provider_ref* catalogue::known(std::string_view interface_id, std::string_
   return found == providers_.end() ? nullptr : &*found;
 }
 
-result<provider_ref> catalogue::find(std::string_view interface_id, std::string_view name) {
+catalogue::~catalogue() {
+  // Those that dlopen() knows by their descriptor's name stay open.
+  for (auto& one : files_)
+    if (!one.pinned)
+      close(one.descriptor);
+}
+
+result<provider_ref> catalogue::find(std::string_view interface_id, std::string_view name, std::string_view sha256) {
   {
     std::lock_guard lock{mutex_};
-    if (const auto* there = known(interface_id, name))
+    if (const auto* there = known(interface_id, name)) {
+      auto loaded = std::ranges::find(files_, there->file, &loaded_file::path);
+      if (loaded == files_.end())
+        return *there;
+      if (auto same = check_sum(loaded->descriptor, there->file, sha256); !same)
+        return std::unexpected{same.error()};
       return *there;
+    }
   }
   if (!good_name(name))
     return std::unexpected{not_found(interface_id, name)};
   auto stem = fmt::format("{}-{}", kind_of(interface_id), name);
   if (!locate(stem))
     return std::unexpected{not_found(interface_id, name)};
-  if (auto loaded = load(stem); !loaded)
+  if (auto loaded = load(stem, sha256); !loaded)
     return std::unexpected{loaded.error()};
   std::lock_guard lock{mutex_};
   if (const auto* there = known(interface_id, name))
@@ -228,8 +296,15 @@ std::vector<provider_ref> catalogue::providers() const {
 std::vector<plugin_file> catalogue::scan() const {
   std::vector<plugin_file> out;
   for (auto& directory : directories_) {
-    for (auto& file : shared_objects(directory))
-      out.push_back({file.string(), read_note(file)});
+    for (auto& file : shared_objects(directory)) {
+      std::error_code broken;
+      auto real = std::filesystem::canonical(file, broken);
+      auto usable = check_place(file, broken ? file : real);
+      auto note = read_note(file);
+      if (usable)
+        usable = check_note(file);
+      out.push_back({file.string(), std::move(note), std::move(usable)});
+    }
   }
   return out;
 }

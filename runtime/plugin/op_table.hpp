@@ -32,6 +32,9 @@ public:
   steady_time began{};
   const char* name = ""; ///< "verify_password": for logs and crash reports
   reply_to reply;
+  bool guarded = true;         ///< start, stop and reload are made whatever the breaker says
+  std::uint8_t kind = 0;       ///< which of the instance's breakers; below instance::call_kinds
+  std::uint64_t admission = 0; ///< of that breaker; 0: none
 };
 
 /// The calls in flight. A hedwig_op* is a slot number and a generation, never an address: a second completion of an op,

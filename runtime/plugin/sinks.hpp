@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "runtime/telemetry/log.hpp"
+
 namespace hedwig::plugin {
 
 /// One log record, borrowed for the call. Nothing is escaped yet: text of plugins and peers is in it.
@@ -16,6 +18,8 @@ struct log_record {
   std::string_view instance; ///< "auth.static"; empty: the plugin host itself
   std::string_view message;
   std::span<const std::pair<std::string_view, std::string_view>> fields;
+  /// What the plugin host itself says of an instance; null: the words are the plugin's.
+  const telemetry::event* event = nullptr;
 };
 
 /// Where log records go. Every function is callable from every thread and never blocks.

@@ -13,6 +13,9 @@ using enum metric_type;
 // Seconds: commits and signatures are fast, connections and whole deliveries are not.
 constexpr std::array short_seconds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                    0.1,    0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
+// A call inside the process takes microseconds, a directory milliseconds.
+constexpr std::array call_seconds{0.000005, 0.00002, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                  0.05,     0.1,     0.25,   0.5,    1.0,   2.5,    5.0,   10.0};
 constexpr std::array long_seconds{0.005, 0.01, 0.025, 0.05, 0.1,  0.25,  0.5,  1.0,
                                   2.5,   5.0,  10.0,  30.0, 60.0, 300.0, 600.0};
 constexpr std::array group_sizes{1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0};
@@ -153,15 +156,28 @@ constexpr metric_info catalogue[] = {
     {"hedwig_filter_verdicts_total", counter, "Answers of filters to their hooks; failed: no usable one.", "filter",
      "verdict"},
     {"hedwig_provider_calls_total", counter,
-     "Calls of plugin providers that ended, by status: ok, failed, timeout, busy.", "provider", "status"},
+     "Calls of plugin providers that ended, by status: ok, failed, timeout, busy (too many), refused (not made, the "
+     "breaker is open).",
+     "provider", "status"},
     {"hedwig_provider_call_seconds",
      histogram,
      "Time from the call of a plugin provider to its answer, late ones included.",
      "provider",
      {},
-     short_seconds},
+     call_seconds},
     {"hedwig_provider_calls_pending", gauge,
      "Calls waiting for a worker thread; the limit is max_pending of the provider.", "provider"},
+    {"hedwig_provider_calls_in_flight", gauge,
+     "Calls that a provider owes an answer, those included that were given up.", "provider"},
+    {"hedwig_provider_calls_limit", gauge, "The most of them: max_calls of the provider.", "provider"},
+    {"hedwig_provider_faults_total", counter,
+     "What providers did wrong, by kind: malformed (an answer that cannot be used), late (after its deadline), false "
+     "(to "
+     "a call that is not open).",
+     "provider", "kind"},
+    {"hedwig_provider_breaker_state", gauge, "0 closed, 1 open: the provider is not asked, 2 one call tries it.",
+     "provider"},
+    {"hedwig_provider_breaker_opened_total", counter, "How often the breaker of a provider opened.", "provider"},
     {"hedwig_actor_restarts_total", counter, "Actors started again after a failure, by kind.", "actor"},
     {"hedwig_actors", gauge, "Living actors, by kind.", "actor"},
 };

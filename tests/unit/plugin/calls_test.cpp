@@ -81,7 +81,7 @@ TEST(calls, are_completed_exactly_once) {
   EXPECT_EQ(b.sink->by_tag.size(), 1U);
   EXPECT_EQ(b.sink->status(2), 1);
   EXPECT_EQ(b.owner->counters().false_completions, 1U);
-  EXPECT_TRUE(b.log->has("completed that is not open"));
+  EXPECT_TRUE(b.log->has("completed a request that is not open"));
   puppet::last->finish(puppet::last->ops[1], HEDWIG_E_DENIED);
 }
 

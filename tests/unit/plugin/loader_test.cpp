@@ -195,6 +195,51 @@ TEST_F(loader, refuses_files_of_strangers) {
   EXPECT_TRUE(check_trust(file, {.owners = {12345}, .allow_group_writable = false}));
 }
 
+TEST_F(loader, refuses_a_sticky_folder_that_everybody_may_add_to) {
+  plugin("filter-a");
+  chmod(directory_.c_str(), 01777);
+  EXPECT_THAT(refusal("filter-a"), HasSubstr("may be written by everyone: chmod o-w '" + directory_.string()));
+}
+
+TEST_F(loader, refuses_links_that_lead_out_of_the_folders) {
+  auto elsewhere = directory_ / "elsewhere";
+  fs::create_directory(elsewhere);
+  fs::create_directory(directory_ / "folder");
+  plugin("elsewhere/filter-a");
+  fs::create_symlink(elsewhere / "filter-a.so", directory_ / "folder" / "filter-a.so");
+  catalogue narrow{services_, {(directory_ / "folder").string()}};
+  auto loaded = narrow.load("filter-a");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().text(), HasSubstr("is in no plugin folder: add " + elsewhere.string()));
+  catalogue both{services_, {(directory_ / "folder").string(), elsewhere.string()}};
+  EXPECT_TRUE(both.load("filter-a"));
+}
+
+TEST_F(loader, looks_at_the_folder_that_a_link_stands_in) {
+  auto folder = directory_ / "folder";
+  fs::create_directory(folder);
+  plugin("filter-a");
+  fs::create_symlink(directory_ / "filter-a.so", folder / "filter-b.so");
+  chmod(folder.c_str(), 0777);
+  catalogue all{services_, {folder.string(), directory_.string()}};
+  auto loaded = all.load("filter-b");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().text(), HasSubstr("may be written by everyone: chmod o-w '" + folder.string()));
+}
+
+TEST_F(loader, loads_a_pinned_file_from_the_descriptor_that_was_hashed) {
+  auto file = plugin("filter-invalid-domain");
+  auto sum = sha256_of(file);
+  ASSERT_TRUE(sum);
+  catalogue all{services_, {directory_.string()}};
+  auto wrong = all.find(HEDWIG_FILTER, "invalid-domain", std::string(64, '0'));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().status, HEDWIG_E_DENIED);
+  EXPECT_THAT(wrong.error().message, HasSubstr(*sum));
+  EXPECT_TRUE(all.find(HEDWIG_FILTER, "invalid-domain", *sum));
+  EXPECT_FALSE(all.find(HEDWIG_FILTER, "invalid-domain", std::string(64, '0'))); // of what is loaded already, too
+}
+
 TEST_F(loader, lists_files_without_running_them) {
   plugin("filter-a");
   std::ofstream{directory_ / "broken.so"} << "x";

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the deliberately bad plugins share.
+#pragma once
+
+#include <hedwig/hedwig.hpp>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <thread>
+
+namespace bad {
+
+constexpr auto fault_key = hedwig::sdk::key(HEDWIG_CONFIG_STRING, "fault", "What it does wrong.", 0, "\"none\"");
+constexpr auto file_key = hedwig::sdk::key(HEDWIG_CONFIG_STRING, "while_there",
+                                           "It does wrong while this file is there; empty: always.", 0, "\"\"");
+inline constexpr const hedwig_config_key* keys[] = {&fault_key, &file_key};
+inline constexpr hedwig_config_schema schema{sizeof schema, 2, keys};
+
+struct provider {
+  provider(hedwig::sdk::host from, const hedwig::sdk::config& config)
+    : host{from.raw()}, fault{config.string("fault")}, file{config.string("while_there")} {}
+
+  [[nodiscard]] bool does(const char* what) const {
+    return fault == what && (file.empty() || std::filesystem::exists(file));
+  }
+  void finish(hedwig_op* op, const void* result = nullptr, hedwig_status status = HEDWIG_OK) const {
+    hedwig_completion done{op, status, 0, result, nullptr};
+    host->complete(host, &done, 1);
+  }
+  /// What both kinds do wrong alike; true: the call is dealt with.
+  bool misbehave(hedwig_op* op) const {
+    if (does("crash"))
+      *static_cast<volatile int*>(nullptr) = 1;
+    if (does("abort"))
+      std::abort();
+    if (does("throw-on-a-thread"))
+      std::thread{[] { throw 1; }}.join();
+    if (does("hang"))
+      for (;;)
+        std::this_thread::sleep_for(std::chrono::hours{1});
+    if (does("error"))
+      finish(op, nullptr, HEDWIG_E_INTERNAL);
+    if (does("double")) {
+      finish(op);
+      finish(op);
+    }
+    return does("leak") || does("error") || does("double");
+  }
+
+  const hedwig_host* host;
+  std::string fault;
+  std::string file;
+};
+
+} // namespace bad
