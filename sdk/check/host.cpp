@@ -2,6 +2,7 @@
 #include "sdk/check/host.hpp"
 
 #include <hedwig/plugin.hpp>
+#include <hedwig/testing/buffers.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,64 +12,9 @@
 #include "sdk/check/rules.hpp"
 #include "sdk/check/test.hpp"
 
-// Never freed, only emptied: a release too many is then seen and not undefined.
-struct hedwig_buf {
-  std::atomic<int> references{1};
-  const std::uint8_t* data = nullptr;
-  void (*drop)(void*) = nullptr;
-  void* context = nullptr;
-};
-
 namespace hedwig::check {
 
-namespace {
-
-std::atomic<std::int64_t> alive{0};
-std::atomic<bool> released_too_often{false};
-
-void retain(const hedwig_host*, hedwig_buf* buffer) {
-  if (buffer->references++ <= 0)
-    released_too_often = true;
-}
-
-void let_go(const hedwig_host*, hedwig_buf* buffer) {
-  auto left = --buffer->references;
-  if (left < 0)
-    released_too_often = true;
-  if (left != 0)
-    return;
-  buffer->drop(buffer->context);
-  --alive;
-}
-
-hedwig_buf* wrap(const hedwig_host*, const std::uint8_t* data, std::size_t, void (*drop)(void*), void* context) {
-  ++alive;
-  auto* buffer = new hedwig_buf; // NOLINT: see above
-  buffer->data = data;
-  buffer->drop = drop;
-  buffer->context = context;
-  return buffer;
-}
-
-struct host_memory {
-  std::uint8_t* data;
-  std::size_t size;
-};
-
-void free_memory(void* raw) {
-  std::unique_ptr<host_memory> memory{static_cast<host_memory*>(raw)};
-  std::memset(memory->data, 0xDD, memory->size); // who still looks shall not see what was there
-  std::free(memory->data);
-}
-
-hedwig_buf* allocate(const hedwig_host* raw, std::size_t size, std::uint8_t** data) {
-  constexpr std::size_t page = 4096;
-  *data = static_cast<std::uint8_t*>(size >= page ? std::aligned_alloc(page, (size + page - 1) / page * page)
-                                                  : std::malloc(size + 1));
-  return wrap(raw, *data, size, free_memory, new host_memory{*data, size});
-}
-
-} // namespace
+namespace buffers = sdk::testing::buffers;
 
 host::host() : services_{std::make_unique<host_services>(clock_)} {
   table_.struct_size = sizeof table_;
@@ -83,10 +29,10 @@ host::host() : services_{std::make_unique<host_services>(clock_)} {
   table_.complete = &host::complete;
   table_.op_deadline = [](const hedwig_host*, const hedwig_op*) -> hedwig_time_ns { return INT64_MAX; };
   table_.op_cancelled = [](const hedwig_host*, const hedwig_op* op) -> std::int32_t { return op->cancelled ? 1 : 0; };
-  table_.buf_alloc = allocate;
-  table_.buf_wrap = wrap;
-  table_.buf_retain = retain;
-  table_.buf_release = let_go;
+  table_.buf_alloc = buffers::allocate;
+  table_.buf_wrap = buffers::wrap;
+  table_.buf_retain = buffers::retain;
+  table_.buf_release = buffers::release;
   table_.wall_clock = [](const hedwig_host* raw) { return self(raw).clock_.wall(); };
   table_.steady_clock = [](const hedwig_host* raw) { return self(raw).clock_.steady(); };
 }
@@ -146,7 +92,7 @@ void host::breach(const rule& which, std::string saw) {
 }
 
 void host::judge() {
-  if (released_too_often)
+  if (buffers::released_too_often)
     throw broken{rules::buffer_references, "a buffer was released more often than it was retained"};
   std::lock_guard guard{mutex_};
   if (breach_)
@@ -169,11 +115,11 @@ std::vector<std::string> host::logs() {
   return logs_;
 }
 
-std::int64_t host::buffers_alive() { return alive; }
+std::int64_t host::buffers_alive() { return buffers::alive; }
 
 hedwig_slice host::copy(std::string_view text) const {
   std::uint8_t* data = nullptr;
-  auto* buffer = allocate(&table_, text.size(), &data);
+  auto* buffer = buffers::allocate(&table_, text.size(), &data);
   std::memcpy(data, text.data(), text.size());
   return {buffer, data, text.size()};
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/check/host_services.hpp"
 
+#include <hedwig/testing/settings.hpp>
+
 #include <algorithm>
 #include <string_view>
 
 #include "sdk/check/host.hpp"
-#include "sdk/check/settings_service.hpp"
 
 namespace hedwig::check {
 
@@ -61,7 +62,7 @@ const void* host_services::find(const char* raw) {
   if (id == HEDWIG_HOST_METRIC)
     return &metric_table;
   if (id == HEDWIG_HOST_CONFIG)
-    return &settings_table();
+    return &sdk::testing::settings_table();
   return id == services_id ? this : nullptr;
 }
 

@@ -19,6 +19,9 @@ inline constexpr std::string_view host =
 inline constexpr std::string_view plugin =
 #include "check_generated/plugin_h.inc"
     ;
+inline constexpr std::string_view config =
+#include "check_generated/config_h.inc"
+    ;
 inline constexpr std::string_view storage =
 #include "check_generated/storage_h.inc"
     ;
@@ -34,6 +37,7 @@ consteval rule quote(std::string_view header, std::string_view text, std::string
 consteval rule base(std::string_view words) { return quote("hedwig/base.h", text::base, words); }
 consteval rule host(std::string_view words) { return quote("hedwig/host.h", text::host, words); }
 consteval rule plugin(std::string_view words) { return quote("hedwig/plugin.h", text::plugin, words); }
+consteval rule config(std::string_view words) { return quote("hedwig/config.h", text::config, words); }
 consteval rule storage(std::string_view words) { return quote("hedwig/storage.h", text::storage, words); }
 
 // ---- every plugin ----
@@ -50,6 +54,9 @@ inline constexpr rule cancel_is_advice = plugin("Advice that the op is not wante
 inline constexpr rule unloved_ops_complete =
     host("Non-zero once the host lost interest; completing is still required.");
 inline constexpr rule creates = plugin("Makes an instance; cheap, opens nothing.");
+inline constexpr rule has_note = plugin("ELF note: identity without running code");
+inline constexpr rule names_itself = plugin("what the config file writes in `use = \"...\"`");
+inline constexpr rule documents_keys = config("one sentence; printed in errors and in the docs");
 inline constexpr rule one_entry = plugin("The one exported symbol.");
 
 } // namespace hedwig::check::rules

@@ -7,7 +7,6 @@
 
 #include <toml++/toml.h>
 
-#include "sdk/check/quantities.hpp"
 #include "sdk/check/test.hpp"
 
 namespace hedwig::check {
@@ -56,9 +55,9 @@ std::int64_t number_of(const toml::node& node, const hedwig_config_key& key, con
   auto text = node.value<std::string>();
   std::optional<std::int64_t> read;
   if (key.type == HEDWIG_CONFIG_DURATION && text)
-    read = duration_of(*text);
+    read = sdk::testing::duration_of(*text);
   if (key.type == HEDWIG_CONFIG_SIZE)
-    read = text ? size_of(*text) : number;
+    read = text ? sdk::testing::size_of(*text) : number;
   if (!read)
     refuse(name, "a number with its unit belongs here, such as \"5s\" or \"64MiB\"");
   return *read;
@@ -198,13 +197,14 @@ settings_file::settings_file(const std::string& file) : settings_file{} {
   auto table = document_->root["check"];
   provider_ = table["provider"].value_or(std::string{});
   remote_ = table["remote"].value_or(false);
+  volatile_ = table["volatile"].value_or(false);
   prepare_ = table["prepare"].value_or(std::string{});
   cleanup_ = table["cleanup"].value_or(std::string{});
   if (auto* own = table.as_table())
     for (auto& [key, node] : *own)
-      if (key != "provider" && key != "remote" && key != "prepare" && key != "cleanup")
-        throw unusable{fmt::format("{}: check.{}: unknown; known are provider, remote, prepare, cleanup", file,
-                                   std::string_view{key.str()})};
+      if (key != "provider" && key != "remote" && key != "volatile" && key != "prepare" && key != "cleanup")
+        throw unusable{fmt::format("{}: check.{}: unknown; known are provider, remote, volatile, prepare, cleanup",
+                                   file, std::string_view{key.str()})};
 }
 
 std::shared_ptr<const hedwig_config> settings_file::read(const hedwig_provider& provider, std::string_view folder,

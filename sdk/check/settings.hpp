@@ -2,30 +2,25 @@
 #pragma once
 
 #include <hedwig/plugin.h>
+#include <hedwig/testing/settings.hpp>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
-#include <vector>
-
-/// One table of settings that the schema has approved.
-struct hedwig_config {
-  using tables = std::vector<std::shared_ptr<const hedwig_config>>;
-  using value = std::variant<std::string, std::int64_t, bool, std::vector<std::string>, tables>;
-  std::map<std::string, value, std::less<>> values; ///< by the schema's name, dots and all
-};
 
 namespace hedwig::check {
 
 /// The file of --config: the plugin's settings, as in the relay's configuration, and a table [check] for the kit.
 ///
-///   path = "{folder}/spool"      {folder}: an empty folder for each test; {unique}: letters and digits, others each
-///   time [check] provider = "fs"              which one of the file, if it offers several remote = true the data are
-///   not below {folder}: no full disk, no failing file prepare = "createdb {unique}"   run by /bin/sh before and after
-///   each test cleanup = "dropdb {unique}"
+///   path = "{folder}/spool"        {folder}: an empty folder for each test; {unique}: a name that no other test has
+///
+///   [check]
+///   provider = "fs"                which one of the file, if it offers several
+///   remote = true                  the data are not below {folder}: no full disk, no failing file
+///   volatile = true                a store that is empty after each start(), and has no files
+///   prepare = "createdb {unique}"  run by /bin/sh before
+///   cleanup = "dropdb {unique}"    and after each test
 class settings_file {
 public:
   /// No file: required paths become "{folder}/<key>", all else its default.
@@ -40,6 +35,7 @@ public:
   const std::string& file() const { return file_; } ///< empty: none
   const std::string& provider() const { return provider_; }
   bool is_remote() const { return remote_; }
+  bool is_volatile() const { return volatile_; }
   std::string prepare(std::string_view folder, std::string_view unique) const;
   std::string cleanup(std::string_view folder, std::string_view unique) const;
 
@@ -50,6 +46,7 @@ private:
   std::filesystem::path base_; ///< what a relative path is relative to
   std::string provider_;
   bool remote_ = false;
+  bool volatile_ = false;
   std::string prepare_;
   std::string cleanup_;
 };

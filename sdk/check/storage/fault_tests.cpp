@@ -24,9 +24,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void skip_if_remote(const context& run) {
+void skip_without_files(const context& run) {
   if (run.settings().is_remote())
     throw skipped{"the settings say that the store's data lie elsewhere (check.remote)"};
+  if (run.settings().is_volatile())
+    throw skipped{"the settings say that the store has no files (check.volatile)"};
 }
 
 /// Looks until it holds, or ten seconds have passed.
@@ -112,7 +114,7 @@ bool comes_back(store& which) {
 
 /// Files fail with `os_errno`; what is refused says `wanted`; afterwards all is as it was.
 void survives(context& run, unsigned what, int os_errno, hedwig_status wanted, const rule& which) {
-  skip_if_remote(run);
+  skip_without_files(run);
   fault_switch faults{run.folder()};
   auto& store = open_store(run);
   ledger book{store};
@@ -171,7 +173,7 @@ void survives_failing_writes(context& run) { survives(run, fault_writes, EIO, HE
 void survives_failing_syncs(context& run) { survives(run, fault_syncs, EIO, HEDWIG_E_IO, rules::io_is_451); }
 
 void survives_failing_reads(context& run) {
-  skip_if_remote(run);
+  skip_without_files(run);
   fault_switch faults{run.folder()};
   auto& store = open_store(run);
   constexpr std::uint64_t messages = 20;
@@ -195,7 +197,7 @@ void survives_failing_reads(context& run) {
 }
 
 void survives_a_full_disk(context& run) {
-  skip_if_remote(run);
+  skip_without_files(run);
   mount_small_disk(run.folder(), "size=96m");
   auto ballast = run.folder() + "/ballast";
   std::ofstream{ballast} << std::string(std::size_t{32} << 20, 'b');

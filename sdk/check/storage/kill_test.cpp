@@ -292,6 +292,8 @@ int load_until_killed(context& run, std::uint64_t first) {
 }
 
 void survives_kills(context& run) {
+  if (run.settings().is_volatile())
+    throw skipped{"the settings say that the store forgets when it stops (check.volatile)"};
   judge all{run};
   all.go(run.pick(5, 20, 200));
 }

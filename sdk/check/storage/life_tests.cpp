@@ -136,6 +136,8 @@ void answers_before_it_stops(context& run) {
     expect(one->completions == 1, rules::completes_stop, "a request was not completed when stop() was");
     acknowledged += one->kind == HEDWIG_STORAGE_PUT && one->got.status == HEDWIG_OK;
   }
+  if (store.is_volatile())
+    return;
   store.open();
   auto found = store.list_all().size();
   expect(found == acknowledged, rules::acknowledged_survives, "{} messages after a stop that acknowledged {}", found,

@@ -246,6 +246,8 @@ private:
   }
 
   void restart() {
+    if (store_.is_volatile())
+      return;
     store_.reopen();
     model_.forget_leases();
     model_.forget_hints();
@@ -257,7 +259,7 @@ private:
   void discard() {
     auto stage = store_.run(store_.make_stage()).stage;
     store_.run(store_.make_append(stage, body_of(stage, 10'000)));
-    if (random_.chance(50)) // else it is left behind
+    if (random_.chance(50) || store_.is_volatile()) // else it is left behind
       expect_status(store_.run(store_.make_discard(stage)), HEDWIG_OK, rules::discard_drops, "DISCARD");
     else if (++left_ % 8 == 0)
       restart();

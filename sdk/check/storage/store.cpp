@@ -44,6 +44,15 @@ void store::stop_pump() {
     pump_.join();
 }
 
+bool store::is_volatile() const { return run_.settings().is_volatile(); }
+
+void store::reopen() {
+  if (is_volatile())
+    throw skipped{"check.volatile: the store forgets when it stops; what came before was good"};
+  close();
+  open();
+}
+
 void store::close() {
   services().wait_until([this] { return waiting_.empty(); });
   stop_pump();

@@ -28,10 +28,9 @@ public:
   void open(); ///< create, start. Throws broken.
   hedwig_status try_open();
   void close(); ///< stop, destroy. Throws broken.
-  void reopen() {
-    close();
-    open();
-  }
+  /// Throws skipped where the store forgets then: what the test saw so far was good.
+  void reopen();
+  bool is_volatile() const;
 
   hedwig_status health() const { return table_.health(instance_->raw()); }
   const hedwig_storage_limits& limits() const { return limits_; }

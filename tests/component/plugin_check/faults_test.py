@@ -67,7 +67,7 @@ def run(fault, folder):
     settings = pathlib.Path(folder, f"{fault}.toml")
     settings.write_text(f'path = "{{folder}}/journal"\nfault = "{fault}"\n')
     junit = pathlib.Path(folder, f"{fault}.xml")
-    words = [str(BUILD / "bin/hedwig-plugin-check"), str(PLUGIN), "--config", str(settings), "--short", "--seed", "1",
+    words = [str(BUILD / "bin/hedwig-plugin-check"), str(PLUGIN), "--suite", "storage", "--config", str(settings), "--short", "--seed", "1",
              "--junit", str(junit)]
     meant = FAULTS.get(fault)
     if fault == "never-completes":
