@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/filter_chain.hpp"
 
-#include "runtime/mail/header.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <algorithm>
@@ -43,22 +42,34 @@ std::optional<verdict> filter_chain::recipient(const plugin::filter_address& rec
 
 std::optional<verdict> filter_chain::message(const plugin::filter_message& message, const rope& content) {
   stages_.clear();
-  if (wanted(hook::header))
-    add_header_stages(content);
-  if (wanted(hook::body))
-    for (auto& part : content.parts())
-      stages_.push_back({hook::body, [part](auto& session, auto reply) { return session.on_body(part, reply); }});
+  if (wanted(hook::header) || wanted(hook::body))
+    add_content_stages(content);
   stages_.push_back({hook::end, [message](auto& session, auto reply) { return session.on_end(message, reply); }});
   stage_ = member_ = 0;
   return run();
 }
 
-void filter_chain::add_header_stages(const rope& content) {
+void filter_chain::add_content_stages(const rope& content) {
   auto block = mail::header_block::parse(content);
   if (!block)
     return; // refused elsewhere for the same reason
+  if (wanted(hook::header))
+    add_header_stages(*block);
+  if (!wanted(hook::body))
+    return;
+  auto skip = block->body_offset();
+  for (auto& part : content.parts()) {
+    auto from = std::min(skip, part.size());
+    skip -= from;
+    if (from < part.size())
+      stages_.push_back(
+          {hook::body, [rest = part.sub(from)](auto& session, auto reply) { return session.on_body(rest, reply); }});
+  }
+}
+
+void filter_chain::add_header_stages(const mail::header_block& block) {
   std::uint32_t index = 0;
-  for (auto& field : block->fields()) {
+  for (auto& field : block.fields()) {
     plugin::filter_header shown{++index, std::string{field.name}, mail::unfold(field.value),
                                 std::string{field.name.data(), field.size}};
     stages_.push_back({hook::header, [shown](auto& session, auto reply) { return session.on_header(shown, reply); }});

@@ -3,6 +3,7 @@
 
 #include "actors/context.hpp"
 #include "runtime/base/buffer.hpp"
+#include "runtime/mail/header.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 
 #include <functional>
@@ -53,7 +54,8 @@ private:
   };
 
   [[nodiscard]] bool wanted(plugin::hook which) const noexcept;
-  void add_header_stages(const rope& content);
+  void add_content_stages(const rope& content);
+  void add_header_stages(const mail::header_block& block);
   [[nodiscard]] std::optional<plugin::verdict> begin(stage only);
   [[nodiscard]] std::optional<plugin::verdict> run();
   /// The verdict that ends the chain, if this answer does.
