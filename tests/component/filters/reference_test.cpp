@@ -41,7 +41,7 @@ TEST_P(filter_page, shows_the_settings_of_the_schema) {
     EXPECT_EQ(page.substr(from, to - from), printed) << "print it again: UPDATE_DOCS=1 in the environment of this test";
 }
 
-INSTANTIATE_TEST_SUITE_P(all, filter_page, ::testing::Values("headers", "ratelimit"));
+INSTANTIATE_TEST_SUITE_P(all, filter_page, ::testing::Values("headers", "ratelimit", "milter"));
 
 } // namespace
 } // namespace hedwig::plugin::testing
