@@ -6,6 +6,7 @@
 #include "actors/relay_metrics.hpp"
 #include "runtime/base/clock.hpp"
 #include "runtime/base/memory_budget.hpp"
+#include "runtime/base/onward_clock.hpp"
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 #include "runtime/plugin/storage_client.hpp"
@@ -42,10 +43,11 @@ struct relay_plugins {
 class relay_context {
 public:
   relay_context(hedwig::clock& clock_in_use, std::shared_ptr<const relay_policy> first, std::uint64_t seed)
-    : time{clock_in_use}, metrics{first->settings.server.metrics.max_label_values}, counts{metrics},
-      memory{limits_of(*first)}, policy_{std::move(first)}, seed_{seed} {}
+    : time{clock_in_use}, due_clock{clock_in_use}, metrics{first->settings.server.metrics.max_label_values},
+      counts{metrics}, memory{limits_of(*first)}, policy_{std::move(first)}, seed_{seed} {}
 
   hedwig::clock& time;
+  onward_clock due_clock; ///< by it messages fall due, are retried and given up
   telemetry::metrics metrics;
   relay_metrics counts;
   actor_directory actors;

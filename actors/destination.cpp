@@ -242,7 +242,7 @@ void destination::give_back_unattempted(const delivery_job& job, std::string why
 }
 
 void destination::give_back_rested(const delivery_job& job) {
-  auto end = relay().time.wall() + (rest_until_ - relay_time());
+  auto end = relay().due_clock.now() + (rest_until_ - relay_time());
   // Not all in the same moment.
   auto spread = relay().policy()->settings.outbound.breaker_delay / 8 * relay().next_share();
   auto why = fmt::format("{} rests until {:%FT%TZ}, connections kept failing: {}", site_name(),

@@ -371,7 +371,7 @@ std::optional<wall_time> dispatcher::spend_token(rate& of, std::uint64_t limit) 
   // One place behind the other: if all came again for the next token, all but one would be written back for nothing.
   auto place = std::max(now + of.bucket.wait(limit, now), of.next_place);
   of.next_place = place + std::chrono::ceil<std::chrono::nanoseconds>(queue::token_bucket::token_time(limit));
-  return relay().time.wall() + std::min<std::chrono::nanoseconds>(place - now, rate_wait_max);
+  return relay().due_clock.now() + std::min<std::chrono::nanoseconds>(place - now, rate_wait_max);
 }
 
 void dispatcher::note_domain(destination_pool& to, const std::string& domain) {

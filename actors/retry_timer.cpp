@@ -16,6 +16,8 @@ constexpr auto look_interval = std::chrono::seconds{15};
 constexpr auto pause_after_failure = std::chrono::seconds{5};
 /// Messages asked for at once.
 constexpr std::uint32_t claim_limit = 256;
+/// Smaller steps are told to nobody.
+constexpr auto set_back_told = std::chrono::seconds{60};
 
 struct tick {
   std::uint64_t generation;
@@ -65,11 +67,21 @@ void retry_timer::on_tick(std::uint64_t generation) {
 void retry_timer::ask() {
   if (!handles_ || relay().draining)
     return;
+  tell_set_back();
   set_state("claiming");
   asking_ = true;
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   window_.erase(window_.begin(), window_.upper_bound(now));
   send(handles_->spooler, claim_due{now, claim_limit});
+}
+
+void retry_timer::tell_set_back() {
+  auto by = std::chrono::floor<std::chrono::seconds>(relay().due_clock.set_back());
+  if (by - std::exchange(set_back_, by) < set_back_told)
+    return;
+  telemetry::log(telemetry::level::warn, telemetry::component::retry,
+                 {"clock.set-back", "the clock was set back; what waits is tried on as if it had not been"},
+                 {{"seconds", by.count()}});
 }
 
 void retry_timer::on_claimed(const claimed& found) {
@@ -79,13 +91,13 @@ void retry_timer::on_claimed(const claimed& found) {
     telemetry::log(telemetry::level::warn, telemetry::component::retry,
                    {"retry.claim-failed", "the store could not tell what is due; asking again soon"},
                    {{"status", to_string_view(found.status)}});
-    note(relay().time.wall() + pause_after_failure);
+    note(relay().due_clock.now() + pause_after_failure);
   }
   sleep();
 }
 
 void retry_timer::sleep() {
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   relay().counts.retry_window.set(static_cast<std::int64_t>(window_.size()));
   auto next = window_.empty() ? now + look_interval : *window_.begin();
   set_state("waiting");

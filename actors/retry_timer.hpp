@@ -24,11 +24,13 @@ private:
   void ask();
   void note(wall_time when);
   void sleep();
+  void tell_set_back();
 
   std::shared_ptr<const wiring> handles_;
   std::set<wall_time> window_;   ///< times at which something is due; at most queue.retry_window
   std::uint64_t generation_ = 0; ///< CAF's delayed messages cannot be cancelled: an old one is told by its number
   bool asking_ = false;
+  std::chrono::seconds set_back_{}; ///< the clock, when it was last looked at
 };
 
 } // namespace hedwig

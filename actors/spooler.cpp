@@ -156,7 +156,7 @@ void spooler::take_stock() {
 
 void spooler::show_stock(const plugin::storage_statistics& found) {
   auto& counts = relay().counts;
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   // The store knows nothing of who is in delivery, and counted a moment ago: never below zero.
   auto without = [](std::uint64_t all, std::uint64_t some) {
     return static_cast<std::int64_t>(all - std::min(all, some));
@@ -244,7 +244,7 @@ bool spooler::has_room() const {
 }
 
 void spooler::on_store(store_message& request) {
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   auto state = queue::make_record(*request.message, now);
   auto metadata = queue::encode_metadata(*request.message, state);
   auto stage = request.staged_rest ? take_stage(request.message->id) : 0;
@@ -265,7 +265,7 @@ void spooler::on_store(store_message& request) {
   plugin::put_request put{.id = request.message->id,
                           .state = request.quarantine ? std::uint32_t{HEDWIG_STATE_QUARANTINED} : HEDWIG_STATE_QUEUED,
                           .due = now,
-                          .lease_until = admitted ? now + lease : wall_time{},
+                          .lease_until = admitted ? relay().time.wall() + lease : wall_time{},
                           .stage = stage,
                           .body = request.staged_rest ? std::move(*request.staged_rest) : *request.message->body,
                           .metadata = std::move(*metadata)};
@@ -302,7 +302,7 @@ void spooler::stored(store_message& request, queue::record state, bool admitted,
     drop_outbound(fresh);
     return;
   }
-  start_attempt(fresh, queue::due_recipients(fresh.state, relay().time.wall()), fresh_);
+  start_attempt(fresh, queue::due_recipients(fresh.state, relay().due_clock.now()), fresh_);
 }
 
 void spooler::report_not_stored(const queue::message& message, const error& why) {
@@ -365,7 +365,7 @@ void spooler::on_claim_due(const claim_due& question) {
   }
   auto wanted = std::min<std::uint64_t>(question.limit, limit - (active_.size() + reserved_));
   plugin::claim_request claim{.due_before = question.before,
-                              .lease_until = question.before + lease,
+                              .lease_until = relay().time.wall() + lease,
                               .cursor = std::exchange(claim_cursor_, {}),
                               .limit = static_cast<std::uint32_t>(wanted)};
   claim_open_ = true;
@@ -425,7 +425,7 @@ void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>&
     return;
   }
   known->message.size = found.body_size;
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   auto policy = relay().policy();
   auto& fresh = enter(std::make_shared<const queue::message>(std::move(known->message)), std::move(known->record),
                       found.hint, found.revision);
@@ -488,7 +488,7 @@ void spooler::on_outcome(const attempt_outcome& ended) {
 }
 
 void spooler::apply(entry& to, std::span<const queue::outcome> outcomes) {
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   auto policy = relay().policy();
   std::vector<queue::outcome> planned;
   if (std::ranges::any_of(outcomes, [](auto& one) { return one.kind == outcome_kind::returned; })) {
@@ -541,7 +541,8 @@ void spooler::log_outcomes(const entry& of, std::span<const queue::outcome> outc
          .dest_ip = one.remote,
          .queued_at = of.state.first_queued,
          .logged_at = now,
-         .delay = std::chrono::duration_cast<std::chrono::milliseconds>(now - of.state.first_queued),
+         .delay =
+             std::chrono::duration_cast<std::chrono::milliseconds>(relay().due_clock.now() - of.state.first_queued),
          .attempt = state.attempts});
   }
 }
@@ -567,7 +568,7 @@ void spooler::settle(entry& of, const queue::decision& made) {
     return;
   }
   ask_for_report(of, made);
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   if (!of.damage.empty() && (made.step == next_step::defer || made.step == next_step::hold)) {
     of.state.last_error = std::string{queue::damaged_prefix} + of.damage;
     write(of, {.state = HEDWIG_STATE_QUARANTINED, .due = now});
@@ -626,7 +627,7 @@ void spooler::reported(const message_id& about, bool durable) {
   queue::mark_warned(of->state, of->warned);
   of->changed = true;
   auto policy = relay().policy();
-  settle(*of, queue::assess(of->state, relay().time.wall(), policy->retry));
+  settle(*of, queue::assess(of->state, relay().due_clock.now(), policy->retry));
 }
 
 // ---- writing back
@@ -757,7 +758,7 @@ void spooler::leave_if_done(const message_id& id) {
   if (of->reporting || std::ranges::any_of(of->state.recipients, [](auto& one) { return one.in_flight; }))
     return;
   if (!of->reported.empty() && !of->state.recipients[of->reported.front()].reported) {
-    settle(*of, queue::assess(of->state, relay().time.wall(), relay().policy()->retry)); // its notification failed
+    settle(*of, queue::assess(of->state, relay().due_clock.now(), relay().policy()->retry)); // its notification failed
     return;
   }
   leave(id);
@@ -777,7 +778,7 @@ void spooler::leave(const message_id& id) {
   }
   if (starved_ && handles_ && has_room()) {
     starved_ = false;
-    send(handles_->retry_timer, due_at{relay().time.wall()});
+    send(handles_->retry_timer, due_at{relay().due_clock.now()});
   }
 }
 
@@ -790,7 +791,7 @@ void spooler::on_lost(const attempts_lost& what) {
     auto* of = find(id);
     if (of == nullptr)
       continue;
-    auto back = relay().time.wall() + what.pause +
+    auto back = relay().due_clock.now() + what.pause +
                 std::chrono::duration_cast<std::chrono::nanoseconds>(what.pause * relay().next_share());
     std::vector<queue::outcome> lost;
     for (std::uint32_t i = 0; i < of->state.recipients.size(); ++i)
@@ -805,7 +806,7 @@ void spooler::on_lost(const attempts_lost& what) {
 void spooler::on_resume() {
   starved_ = false;
   if (handles_)
-    send(handles_->retry_timer, due_at{relay().time.wall()});
+    send(handles_->retry_timer, due_at{relay().due_clock.now()});
 }
 
 // ---- retention
@@ -815,7 +816,7 @@ void spooler::sweep() {
   auto& cleanup = policy->settings.storage.cleanup;
   delayed_send(this, std::chrono::ceil<std::chrono::seconds>(cleanup.interval), clean_up{});
   if (!relay().draining && cleanup.bounced_retention && !std::exchange(sweeping_, true))
-    remove_expired(relay().time.wall() - *cleanup.bounced_retention, {}, 0);
+    remove_expired(relay().due_clock.now() - *cleanup.bounced_retention, {}, 0);
 }
 
 /// What bounced before `before`, page after page; the next one only when the removals of this one are through.

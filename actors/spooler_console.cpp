@@ -167,7 +167,7 @@ const char* spooler::when_tried() const { return relay().paused ? "once deliveri
 // ---- changing an active one
 
 void spooler::change_active(entry& of, const console_request& request) {
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   auto& all = of.state.recipients;
   auto in_flight = std::ranges::any_of(all, [](auto& one) { return one.in_flight; });
   if (std::ranges::none_of(all, [](auto& one) { return one.status == queue::recipient_status::pending; })) {
@@ -241,7 +241,7 @@ void spooler::move_stored(const plugin::storage_entry& found, const console_requ
     return;
   }
   known->message.size = found.body_size;
-  auto now = relay().time.wall();
+  auto now = relay().due_clock.now();
   auto& state = known->record;
   state.held = request.verb == "queue.hold";
   plugin::move_request move{.id = found.id,
@@ -294,11 +294,11 @@ void spooler::moved_stored(const console_request& request, const message_id& id,
     auto& fresh = enter(std::make_shared<const queue::message>(std::move(plan.message)), std::move(plan.state),
                         commit.hint, commit.revision);
     log_outcomes(fresh, plan.outcomes, plan.made);
-    settle(fresh, queue::assess(fresh.state, relay().time.wall(), relay().policy()->retry));
+    settle(fresh, queue::assess(fresh.state, relay().due_clock.now(), relay().policy()->retry));
   }
   end_console_work(id, commit.revision);
   if (tried && handles_)
-    send(handles_->retry_timer, due_at{relay().time.wall()});
+    send(handles_->retry_timer, due_at{relay().due_clock.now()});
 }
 
 } // namespace hedwig

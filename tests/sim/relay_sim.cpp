@@ -281,6 +281,7 @@ void relay_sim::draw_plan() {
   plan_.crash = maybe(0.0015);
   plan_.kill = maybe(0.0015);
   plan_.jump = maybe(0.001);
+  plan_.set_clock = maybe(0.001);
   plan_.hurry = random(3) == 0 ? 0.05 : 0.002;
   plan_.clients = 1 + random(6);
   plan_.steps = 1500 + random(7000);
@@ -326,6 +327,8 @@ void relay_sim::trace(std::string_view what) {
 void relay_sim::start_relay() {
   auto policy = policy_number(plan_.policy);
   oracle_.expect_retention(policy->settings.storage.cleanup.bounced_retention);
+  due_clock_.emplace(world_.clock());
+  store_.set_due_clock(*due_clock_);
   relay_ = std::make_unique<sim_relay>(world_, dns_, store_, std::move(policy));
 }
 
@@ -373,6 +376,12 @@ void relay_sim::pass_time(bool days) {
   advance_to(next ? std::max(*next, now + 1ms) : now + 1s);
 }
 
+void relay_sim::set_clock() {
+  auto by = std::chrono::minutes{1 + random(2880)} * (random(2) == 0 ? 1 : -1);
+  trace(fmt::format("the wall clock is set by {} minutes", by.count()));
+  world_.clock().jump_wall(by);
+}
+
 void relay_sim::take_step() {
   auto network = world_.ready();
   auto jobs = relay_->jobs();
@@ -411,6 +420,8 @@ void relay_sim::perhaps_fault() {
     crash();
   if (chance(plan_.jump))
     pass_time(true);
+  if (store_.idle() && chance(plan_.set_clock)) // a lease that is being written would be measured by both clocks
+    set_clock();
   if (chance(plan_.kill)) {
     constexpr const char* victims[] = {"dispatcher", "signer",  "bouncer",  "retry-timer", "destination",
                                        "delivery",   "session", "delivery", "listener"};
@@ -506,11 +517,11 @@ void relay_sim::drain() {
     }
     step();
     auto quiet = relay_->idle() && store_.idle() && clients_.empty() && world_.ready() == 0 && relay_->jobs() == 0;
-    if (quiet && store_.kept_back() > lease_max)
+    if (quiet && store_.kept_back(due_clock_->now()) > lease_max)
       oracle_.fail("nobody works on a message that is due, and a lease keeps it back: " + store_.describe_queue());
     if (quiet && store_.queued() > 0)
-      if (auto due = store_.next_due(); due && *due > world_.clock().wall() + 30s)
-        advance_to(world_.clock().steady() + (*due - world_.clock().wall()));
+      if (auto due = store_.next_due(due_clock_->now()); due && *due > due_clock_->now() + 30s)
+        advance_to(world_.clock().steady() + (*due - due_clock_->now()));
   }
   auto quiet_end = world_.clock().steady() + quiet_time;
   while (world_.clock().steady() < quiet_end && oracle_.ok())

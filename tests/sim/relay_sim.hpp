@@ -17,6 +17,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -75,8 +76,9 @@ struct sim_plan {
   double dns_failing = 0;
   double crash = 0; ///< of each step
   double kill = 0;
-  double jump = 0;  ///< hours or days pass at once
-  double hurry = 0; ///< time goes on although something could still happen now
+  double jump = 0;      ///< hours or days pass at once
+  double set_clock = 0; ///< someone sets the wall clock, back or forward by up to two days
+  double hurry = 0;     ///< time goes on although something could still happen now
   std::size_t clients = 1;
   std::size_t steps = 4000; ///< then the faults stop
   std::size_t policy = 0;
@@ -119,6 +121,7 @@ private:
   void step();
   void take_step();
   void pass_time(bool days);
+  void set_clock();
   void advance_to(steady_time when);
   void perhaps_fault();
   void perhaps_client();
@@ -144,6 +147,7 @@ private:
   std::unique_ptr<server_site> servers_;
   std::list<std::unique_ptr<sim_client>> clients_;
   std::vector<std::string> domains_;
+  std::optional<onward_clock> due_clock_; ///< of the running relay: by it falls due what waits
   std::unique_ptr<sim_relay> relay_;
   std::size_t clients_started_ = 0;
   std::size_t messages_made_ = 0;

@@ -294,7 +294,7 @@ hedwig_status sim_store::apply(write& what) {
   if (what.revision != now.revision && (what.kind == HEDWIG_STORAGE_MOVE || what.revision != 0))
     return HEDWIG_E_CONFLICT;
   if (what.kind == HEDWIG_STORAGE_REMOVE) {
-    oracle_.remove_committed(what.id, world_.clock().wall());
+    oracle_.remove_committed(what.id, due_clock_->now());
     rows_.erase(found);
     return HEDWIG_OK;
   }
@@ -451,26 +451,25 @@ void sim_store::abandon() {
   }
 }
 
-std::optional<wall_time> sim_store::next_due() const {
+std::optional<wall_time> sim_store::next_due(wall_time now) const {
   std::optional<wall_time> soonest;
   auto& clock = world_.clock();
   for (auto& [id, one] : rows_) {
     if (one.state != HEDWIG_STATE_QUEUED && one.state != HEDWIG_STATE_DEFERRED)
       continue;
-    auto when =
-        std::max(wall_time{std::chrono::nanoseconds{one.due}}, clock.wall() + (one.leased_until - clock.steady()));
+    auto when = std::max(wall_time{std::chrono::nanoseconds{one.due}}, now + (one.leased_until - clock.steady()));
     if (!soonest || when < *soonest)
       soonest = when;
   }
   return soonest;
 }
 
-std::chrono::nanoseconds sim_store::kept_back() const {
+std::chrono::nanoseconds sim_store::kept_back(wall_time now) const {
   auto& clock = world_.clock();
   std::chrono::nanoseconds longest{};
   for (auto& [id, one] : rows_)
     if ((one.state == HEDWIG_STATE_QUEUED || one.state == HEDWIG_STATE_DEFERRED) &&
-        wall_time{std::chrono::nanoseconds{one.due}} <= clock.wall())
+        wall_time{std::chrono::nanoseconds{one.due}} <= now)
       longest = std::max(longest, one.leased_until - clock.steady());
   return longest;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "runtime/base/onward_clock.hpp"
 #include "tests/sim/network/sim_world.hpp"
 #include "tests/sim/relay_sim_oracle.hpp"
 
@@ -34,6 +35,8 @@ public:
   sim_store(sim_world& world, oracle& judge) : world_{world}, oracle_{judge} {}
 
   [[nodiscard]] store_faults& faults() noexcept { return faults_; }
+  /// By which retention is judged; outlives the store's use.
+  void set_due_clock(onward_clock& clock) noexcept { due_clock_ = &clock; }
   void set_lie(store_lie what) noexcept { lie_ = what; }
   [[nodiscard]] static const hedwig_provider& provider() noexcept;
   /// The next instance that a host creates is this store.
@@ -52,9 +55,9 @@ public:
 
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   /// When a queued or deferred message next may be claimed; absent when there is none.
-  [[nodiscard]] std::optional<wall_time> next_due() const;
+  [[nodiscard]] std::optional<wall_time> next_due(wall_time now) const;
   /// How long a lease still keeps some message back that is due; zero when none does.
-  [[nodiscard]] std::chrono::nanoseconds kept_back() const;
+  [[nodiscard]] std::chrono::nanoseconds kept_back(wall_time now) const;
   /// Messages that are neither bounced nor gone.
   [[nodiscard]] std::size_t queued() const;
   /// These, one after the other, for a report.
@@ -138,6 +141,7 @@ private:
 
   sim_world& world_;
   oracle& oracle_;
+  onward_clock* due_clock_ = nullptr;
   store_faults faults_;
   store_lie lie_ = store_lie::none;
   const hedwig_host* host_ = nullptr;

@@ -2,6 +2,7 @@
 #include "runtime/base/buffer.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/base/message_id.hpp"
+#include "runtime/base/onward_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -88,6 +89,48 @@ TEST(rope, prepending_keeps_the_order_of_the_parts) {
 TEST(error, a_full_disk_has_the_status_that_becomes_452) {
   EXPECT_EQ(system_error(ENOSPC, "write").status, HEDWIG_E_NO_SPACE);
   EXPECT_EQ(system_error(EDQUOT, "write").status, HEDWIG_E_NO_SPACE);
+}
+
+/// Both clocks by hand.
+class set_clock final : public clock {
+public:
+  wall_time wall() const noexcept override { return wall_; }
+  steady_time steady() const noexcept override { return steady_; }
+  void pass(std::chrono::nanoseconds by) {
+    wall_ += by;
+    steady_ += by;
+  }
+  void set(std::chrono::nanoseconds by) { wall_ += by; }
+
+private:
+  wall_time wall_{std::chrono::seconds{1'800'000'000}};
+  steady_time steady_{std::chrono::hours{5}};
+};
+
+TEST(onward_clock, goes_on_where_the_wall_clock_is_set_back) {
+  using namespace std::chrono_literals;
+  set_clock machine;
+  onward_clock due{machine};
+  auto start = due.now();
+  EXPECT_EQ(start, machine.wall());
+  machine.pass(10s);
+  machine.set(-24h);
+  EXPECT_EQ(due.now(), start + 10s);
+  EXPECT_EQ(due.set_back(), 24h);
+  machine.pass(60s);
+  EXPECT_EQ(due.now(), start + 70s);
+}
+
+TEST(onward_clock, follows_the_wall_clock_forward) {
+  using namespace std::chrono_literals;
+  set_clock machine;
+  onward_clock due{machine};
+  machine.set(24h);
+  EXPECT_EQ(due.now(), machine.wall());
+  EXPECT_EQ(due.set_back(), 0s);
+  machine.set(-24h);
+  machine.set(30h);
+  EXPECT_EQ(due.now(), machine.wall());
 }
 
 } // namespace
