@@ -88,6 +88,7 @@ int main(int argc, char** argv) {
       report(store, number, std::chrono::duration<double>(steady::now() - began).count());
     }
   }
+  store.submit(removals);
   finish(store, puts);
   finish(store, removals);
 }
