@@ -3,6 +3,7 @@
 
 #include "actors/console_json.hpp"
 #include "runtime/dns/resolver.hpp"
+#include "runtime/plugin/isolated.hpp"
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/telemetry/log.hpp"
 #include "runtime/telemetry/quantile.hpp"
@@ -112,6 +113,8 @@ void show_calls(telemetry::metrics& all, const plugin::instance& provider) {
   faults("late", seen.late_completions);
   faults("false", seen.false_completions);
   auto breaker = provider.breaker_now();
+  if (auto process = provider.process())
+    all.counter("hedwig_provider_process_deaths_total", provider.name()).raise_to(process->deaths);
   all.gauge("hedwig_provider_breaker_state", provider.name()).set(static_cast<std::int64_t>(breaker.state));
   all.counter("hedwig_provider_breaker_opened_total", provider.name()).raise_to(breaker.opened);
   all.gauge("hedwig_provider_calls_in_flight", provider.name()).set(static_cast<std::int64_t>(seen.in_flight));
@@ -413,7 +416,15 @@ Poco::JSON::Object show_plugin(const plugin::instance& one, std::string_view on_
   object.set("version", text(of.plugin->version));
   object.set("abi", fmt::format("{}.{}", of.plugin->abi_major, of.plugin->abi_minor));
   object.set("file", text(of.file));
-  object.set("isolation", settings.own_threads ? "thread" : "none");
+  auto process = one.process();
+  object.set("isolation", process ? "process" : settings.own_threads ? "thread" : "none");
+  if (process) {
+    Poco::JSON::Object apart;
+    apart.set("pid", process->pid);
+    apart.set("deaths", process->deaths);
+    apart.set("last_death", text(process->last_death));
+    object.set("process", apart);
+  }
   object.set("blocking", one.blocking());
   object.set("on_failure", std::string{on_failure});
   object.set("calls", seen.calls);

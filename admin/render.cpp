@@ -217,6 +217,9 @@ std::string render_plugins(const Object& answer, time_point now) {
     if (auto call = text(last, "call"); !call.empty())
       details += fmt::format("{}: {} ago {} failed: {}\n", text(one, "instance"), age(last, "at", now), call,
                              text(last, "error"));
+    if (auto process = inner(one, "process"); number(process, "deaths") > 0)
+      details += fmt::format("{}: its process {} {}\n", text(one, "instance"), text(process, "last_death"),
+                             number(process, "pid") == 0 ? "and is started again" : "and was started again");
     details += fmt::format("{}: {}\n", text(one, "instance"),
                            raw_text(one, "file").empty() ? "part of the program" : text(one, "file"));
   });

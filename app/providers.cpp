@@ -3,6 +3,7 @@
 
 #include "app/log_bridge.hpp"
 #include "runtime/plugin/builtin.hpp"
+#include "runtime/plugin/isolated.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -62,6 +63,8 @@ private:
             .breaker_failures = from.breaker_failures,
             .breaker_delay = from.breaker_delay,
             .sha256 = from.sha256,
+            .isolation_user = from.isolation_user,
+            .own_process = from.isolation == config::isolation_mode::process,
             .own_threads = from.isolation == config::isolation_mode::thread};
   }
 
@@ -162,6 +165,12 @@ private:
       plan_.errors.push_back({loaded_.path, written.line, written.column, provider.error().text()});
       return;
     }
+    if (settings.own_process)
+      if (auto apart = plugin::isolated_provider::make(host_, *provider, settings); !apart)
+        plan_.errors.push_back({loaded_.path, written.line, written.column, apart.error().text()});
+    if (!settings.isolation_user.empty() && ::geteuid() != 0)
+      plan_.errors.push_back({loaded_.path, written.line, written.column,
+                              settings.name + ": isolation_user needs a relay that is started as root"});
     auto checked = plugin::check_provider(host_, *provider, written, source_of(table));
     std::ranges::move(checked.errors, std::back_inserter(plan_.errors));
     std::ranges::move(checked.warnings, std::back_inserter(plan_.warnings));

@@ -165,7 +165,8 @@ result<void> spool_store::read(const plugin::storage_entry& entry, const body_ta
   };
   for (std::uint64_t offset = 0; offset < entry.body_size;) {
     auto piece = ask<plugin::storage_body>([&](auto reply) {
-      client_->read({.id = entry.id, .hint = entry.hint, .offset = offset, .length = checked_piece_size}, std::move(reply));
+      client_->read({.id = entry.id, .hint = entry.hint, .offset = offset, .length = checked_piece_size},
+                    std::move(reply));
     });
     if (!piece)
       return std::unexpected{piece.error()};

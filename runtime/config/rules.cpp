@@ -254,6 +254,9 @@ void provider_names(const scene& in, std::vector<provider_settings>& list, std::
     if (one.name.empty())
       one.name = one.use;
     digest(in, one.sha256, fmt::format("{}[{}].sha256", table, places[i]));
+    if (!one.isolation_user.empty() && one.isolation != isolation_mode::process)
+      in.error(fmt::format("{}[{}].isolation_user", table, places[i]),
+               "{}.isolation_user goes with isolation = \"process\": write that, or remove it", table);
     // The provider's complaints about its table as a whole stand where it is named.
     auto placed = one.settings ? *one.settings : node{};
     const auto at = in.at(fmt::format("{}[{}].use", table, places[i]));
@@ -270,7 +273,7 @@ void domain_rule_entry(const scene& in, filter_draft& one, const std::string& pa
   for (const auto& extra : one.extra.members)
     in.out.error(extra, unknown_key("filters[]", extra.key));
   for (const char* key : {"name", "call_timeout", "on_failure", "workers", "max_pending", "max_calls",
-                          "breaker_failures", "breaker_delay", "isolation", "sha256"})
+                          "breaker_failures", "breaker_delay", "isolation", "isolation_user", "sha256"})
     if (in.find(path + "." + key))
       in.error(path + "." + key, "filters.{} goes with use, not with type: remove it", key);
   if (one.rule.domain.empty())

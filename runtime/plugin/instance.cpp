@@ -8,6 +8,7 @@
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/instance_host.hpp"
+#include "runtime/plugin/isolated.hpp"
 #include "runtime/plugin/lookup_desk.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/timer_queue.hpp"
@@ -82,9 +83,20 @@ result<std::shared_ptr<instance>> instance::create(std::shared_ptr<host> service
                                                    std::shared_ptr<const hedwig_config> config) {
   if (settings.name.empty())
     settings.name = provider.label();
+  std::shared_ptr<isolated_provider> apart;
+  if (settings.own_process) {
+    auto isolated = isolated_provider::make(services, provider, settings);
+    if (!isolated)
+      return std::unexpected{isolated.error()};
+    apart = std::move(*isolated);
+    provider = apart->ref();
+    settings.own_threads = false;
+  }
   std::shared_ptr<instance> made{new instance(std::move(services), std::move(provider), std::move(settings))};
   made->config_ = std::move(config);
+  made->apart_ = std::move(apart);
   hedwig_error why{};
+  isolated_provider::creating for_this{made->apart_.get()};
   call_scope scope{made->settings_.name.c_str(), "create"};
   auto status = made->provider_.provider->create(made->host_->raw(), made->config_.get(), &made->self_, &why);
   if (status != HEDWIG_OK) {
@@ -200,7 +212,8 @@ instance_counters instance::counters() const noexcept {
           .answered = c.answered,
           .failed = c.failed,
           .malformed = c.malformed,
-          .refused = c.refused};
+          .refused = c.refused,
+          .owed_late = c.owed_late};
 }
 
 breaker_summary instance::breaker_now() const {
@@ -218,6 +231,10 @@ breaker_summary instance::breaker_now() const {
     all.calls.emplace_back(one->call.load());
   }
   return all;
+}
+
+std::optional<isolation_view> instance::process() const {
+  return apart_ ? std::optional{apart_->look()} : std::nullopt;
 }
 
 std::optional<instance_failure> instance::last_failure() const {
@@ -275,6 +292,7 @@ void instance::ended(const pending_op& call, const error* why, bool malformed) {
 
 void instance::count_timeout(const pending_op& call) {
   host_->counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+  host_->counts.owed_late.fetch_add(1, std::memory_order_relaxed);
   static constexpr telemetry::event late{"provider.timeout", "a call was given up at its deadline"};
   const std::pair<std::string_view, std::string_view> fields[] = {{"call", call.name}};
   services_->report(HEDWIG_LOG_WARN, late, name(), fields);
@@ -336,8 +354,10 @@ hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
 
 pending_op* instance::begin(hedwig_op* op) {
   auto* call = services_->ops().begin(op);
-  if (call == nullptr)
+  if (call == nullptr) {
     host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    host_->counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
+  }
   return call;
 }
 
@@ -349,8 +369,10 @@ void instance::refuse(hedwig_op* op, error why) {
   if (why.status == HEDWIG_E_BUSY)
     host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
   call->settled(late);
-  if (late)
+  if (late) {
+    host_->counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
     return;
+  }
   if (why.status == HEDWIG_E_BUSY)
     report(*call, breaker::end::neutral);
   else

@@ -27,6 +27,8 @@ namespace hedwig::plugin {
 class pending_op;
 class worker_pool;
 class instance_host;
+class isolated_provider;
+struct isolation_view;
 
 /// Default of how long one call may take.
 inline constexpr std::chrono::seconds default_call_timeout{30};
@@ -40,8 +42,10 @@ struct instance_settings {
   std::size_t max_calls = std::numeric_limits<std::size_t>::max();
   unsigned breaker_failures = 0; ///< in a row; 0: no breaker
   std::chrono::nanoseconds breaker_delay = std::chrono::seconds{30};
-  std::string sha256;       ///< that its plugin's file must have; empty: any
-  bool own_threads = false; ///< calls it on its workers even when it says that it does not block
+  std::string sha256;         ///< that its plugin's file must have; empty: any
+  std::string isolation_user; ///< that its process becomes; empty: ours
+  bool own_process = false;   ///< runs it in hedwig-plugin-host
+  bool own_threads = false;   ///< calls it on its workers even when it says that it does not block
 };
 
 /// What an instance has done so far.
@@ -57,6 +61,7 @@ struct instance_counters {
   std::uint64_t failed = 0;            ///< answers in time that were
   std::uint64_t malformed = 0;         ///< of failures: answers that said OK and could not be used
   std::uint64_t refused = 0;           ///< calls not made since the breaker was open
+  std::uint64_t owed_late = 0;         ///< of in_flight: their deadline has passed
 };
 
 /// The last failure of an instance, for the console.
@@ -119,6 +124,8 @@ public:
   /// This is the worst of them.
   [[nodiscard]] breaker_summary breaker_now() const;
   [[nodiscard]] std::optional<instance_failure> last_failure() const;
+  /// Nothing where it runs in ours.
+  [[nodiscard]] std::optional<isolation_view> process() const;
   /// Seconds from call to answer, late ones included; bounds of hedwig_provider_call_seconds.
   [[nodiscard]] const telemetry::histogram& call_times() const noexcept;
   /// Calls that wait for a worker thread.
@@ -170,6 +177,7 @@ private:
   instance_settings settings_;
   std::shared_ptr<const hedwig_config> config_;
   std::unique_ptr<instance_host> host_;
+  std::shared_ptr<isolated_provider> apart_;
   std::unique_ptr<worker_pool> control_;
   std::unique_ptr<worker_pool> workers_;
   void* self_ = nullptr;

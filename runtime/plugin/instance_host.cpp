@@ -239,10 +239,12 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
       (failed ? counts.failed : counts.answered).fetch_add(1, std::memory_order_relaxed);
       owner_->ended(*op, failed ? &value.error() : nullptr, failed && one.status == HEDWIG_OK);
     }
-    if (late)
+    if (late) {
       counts.late.fetch_add(1, std::memory_order_relaxed);
-    else if (!inline_answer::offer(one.op, value))
+      counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
+    } else if (!inline_answer::offer(one.op, value)) {
       answers.add(std::move(op->reply), std::move(value));
+    }
     op->settled(late);
     ended.push_back(std::move(op));
   }

@@ -37,7 +37,7 @@ public:
 
   struct tallies {
     std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, in_flight{0}, busy{0},
-        answered{0}, failed{0}, malformed{0}, refused{0};
+        answered{0}, failed{0}, malformed{0}, refused{0}, owed_late{0};
   };
   tallies counts;
   telemetry::histogram call_times{telemetry::bounds_of("hedwig_provider_call_seconds")};

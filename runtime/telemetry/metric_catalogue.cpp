@@ -177,6 +177,8 @@ constexpr metric_info catalogue[] = {
      "provider", "kind"},
     {"hedwig_provider_breaker_state", gauge, "0 closed, 1 open: the provider is not asked, 2 one call tries it.",
      "provider"},
+    {"hedwig_provider_process_deaths_total", counter,
+     "How often the process of an isolated provider died or was ended.", "provider"},
     {"hedwig_provider_breaker_opened_total", counter, "How often the breaker of a provider opened.", "provider"},
     {"hedwig_actor_restarts_total", counter, "Actors started again after a failure, by kind.", "actor"},
     {"hedwig_actors", gauge, "Living actors, by kind.", "actor"},

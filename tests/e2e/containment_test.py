@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import smtplib
 import subprocess
 
-from hedwig_harness import BUILD, PLUGINS, Case, main, make_certificate, plain_message, program, trusting, wait_for
+from hedwig_harness import (BUILD, PLUGINS, Case, main, make_certificate, need_root, plain_message, program, skip,
+                            trusting, wait_for)
 
 TEST_PLUGINS = pathlib.Path(os.environ.get("HEDWIG_TEST_PLUGINS") or BUILD / "tests" / "plugins")
 FOLDERS = {"directories": [str(PLUGINS), str(TEST_PLUGINS)]}
@@ -171,6 +173,100 @@ class Crashes(Contained):
         self.judge("throw-on-a-thread", "SIGABRT", "the thread was in no plugin's call")
 
 
+class Isolated(Contained):
+    """The same in processes of their own: the relay lives on."""
+
+    def relay_apart(self, fault, on_failure="tempfail", **keys):
+        return self.relay_with(fault, on_failure, isolation="process", **{"breaker_failures": 0, **keys})
+
+    def process(self, relay, instance="filter.bad"):
+        return self.shown(relay, instance)["process"]
+
+    def judge(self, fault, how):
+        """Its process is gone, the relay is not, and mail flows once the fault is gone."""
+        relay = self.relay_apart(fault)
+        first = self.process(relay)["pid"]
+        self.assertEqual(self.code_of(relay), 451)
+        died = self.told(relay, "provider.process-died", provider="filter.bad")[0]
+        self.assertIn(how, died["how"])
+        self.told(relay, "filter.failed", filter="filter.bad", call="on_end")
+        self.fault.unlink()
+        wait_for(lambda: self.code_of(relay, "after") == 250, 20, "mail to flow again")
+        self.assertEqual(self.hop.wait(1)[0].message["X-Filtered"], "yes")
+        shown = self.process(relay)
+        self.assertNotEqual(shown["pid"], first)
+        self.assertGreaterEqual(shown["deaths"], 1)
+        self.assertIsNone(relay.process.poll())
+        self.assertIn("was started again", relay.admin("plugins", as_json=False))
+        return relay
+
+    def test_one_that_works_sees_and_changes_what_it_would_at_home(self):
+        relay = self.relay_apart("none")
+        for number in range(20):
+            self.assertEqual(self.code_of(relay, f"number {number}"), 250)
+        messages = self.hop.wait(20, relay=relay)
+        self.assertEqual([one.message.get_all("X-Filtered") for one in messages], [["yes"]] * 20)
+        pid = self.process(relay)["pid"]
+        relay.stop()
+        self.assertFalse(pathlib.Path(f"/proc/{pid}").exists(), "it outlived the relay")
+
+    def test_one_that_crashes(self):
+        relay = self.judge("crash", "signal 11")
+        self.assertIn("hedwig-plugin-host: the thread was in the plugin filter.bad, call on_end", relay.log_text())
+
+    def test_one_that_hangs(self):
+        self.judge("hang", "")
+
+    def test_one_that_never_answers(self):
+        self.judge("leak", "")
+
+    def test_one_that_says_what_cannot_be_read(self):
+        self.judge("garble", "cannot be read")
+
+    def test_one_that_answers_nonsense_is_refused_and_lives(self):
+        relay = self.relay_apart("unknown-verdict")
+        pid = self.process(relay)["pid"]
+        self.assertEqual(self.code_of(relay), 451)
+        self.told(relay, "filter.failed", filter="filter.bad", call="on_end")
+        self.assertEqual(self.process(relay)["pid"], pid)
+
+    def test_mail_passes_while_it_keeps_crashing_where_the_operator_said_accept(self):
+        relay = self.relay_apart("crash", on_failure="accept", breaker_failures=3)
+        for number in range(10):
+            self.assertEqual(self.code_of(relay, f"number {number}"), 250)
+        got = sorted(one.message["Subject"] for one in self.hop.wait(10, relay=relay))
+        self.assertEqual(got, [f"number {number}" for number in range(10)])
+
+    def test_it_dies_with_a_relay_that_is_killed(self):
+        relay = self.relay_apart("none")
+        pid = self.process(relay)["pid"]
+        relay.kill()
+        gone = pathlib.Path(f"/proc/{pid}/stat")
+        wait_for(lambda: not gone.exists() or gone.read_text().rpartition(")")[2].split()[0] == "Z", 20, "its end")
+
+    def test_it_runs_as_another_user_who_cannot_become_more(self):
+        need_root("isolation_user")
+        nobody = pwd.getpwnam("nobody")
+        if subprocess.run(["setpriv", "--reuid", "nobody", "--clear-groups", "test", "-r", TEST_PLUGINS / "filter-bad.so"],
+                          check=False).returncode != 0:
+            skip("the build folder is not open to the user nobody")
+        relay = self.relay_apart("none", isolation_user="nobody")
+        status = pathlib.Path(f"/proc/{self.process(relay)['pid']}/status").read_text()
+        self.assertRegex(status, rf"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}")
+        self.assertRegex(status, r"NoNewPrivs:\t1")
+        self.assertRegex(status, r"CapEff:\t0+\n")
+        self.fault.unlink()
+        self.assertEqual(self.code_of(relay), 250)
+
+    def test_a_plugin_that_does_not_say_that_it_can_is_refused(self):
+        relay = self.relay({"filters": [{"use": "later", "isolation": "process"}], "plugins": FOLDERS}, start=False)
+        relay.spool.mkdir()
+        relay.write_config()
+        done = subprocess.run(relay.command("check"), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("HEDWIG_PROVIDER_ISOLATABLE", done.stderr)
+
+
 class Files(Contained):
     def listed(self, *arguments):
         done = subprocess.run([program("hedwig"), "plugin", "list", "--json", *arguments], capture_output=True, text=True,
@@ -272,6 +368,14 @@ class Directories(Contained):
 
     def test_one_that_hangs_on_threads_of_its_own(self):
         self.judge("hang", "timeout", isolation="thread")
+
+    def test_one_that_crashes_in_a_process_of_its_own(self):
+        relay = self.relay_with_auth("crash", isolation="process", breaker_failures=0)
+        self.assertEqual(self.login(relay), 454)
+        self.told(relay, "provider.process-died", provider="auth.bad")
+        self.fault.unlink()
+        wait_for(lambda: self.login(relay) == 235, 20, "logins to work again")
+        self.assertEqual(self.login(relay, "wrong"), 535)
 
     def test_wrong_passwords_are_answers_and_never_open_the_breaker(self):
         relay = self.relay_with_auth("none", breaker_failures=1)

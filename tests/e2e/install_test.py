@@ -19,7 +19,7 @@ class Install(Case):
         self.prefix = self.root / re.search(r"(?m)^CMAKE_INSTALL_PREFIX:PATH=(.*)$", cache).group(1).lstrip("/")
 
     def test_everything_is_there(self):
-        for name in ("hedwig", "hedwig-admin", "hedwig-sink"):
+        for name in ("hedwig", "hedwig-admin", "hedwig-sink", "hedwig-plugin-host"):
             path = self.prefix / "bin" / name
             self.assertTrue(path.stat().st_mode & stat.S_IXUSR, name)
         for name in ("storage-rocksdb", "storage-fs", "auth-static", "auth-ldap", "filter-domain"):

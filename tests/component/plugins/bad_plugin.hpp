@@ -4,6 +4,8 @@
 
 #include <hedwig/hedwig.hpp>
 
+#include <sys/socket.h>
+
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -39,6 +41,10 @@ struct provider {
     if (does("hang"))
       for (;;)
         std::this_thread::sleep_for(std::chrono::hours{1});
+    if (does("garble")) { // what an isolated plugin could do to the relay: write where only its host should
+      const char text[] = "\xff\xff\xff\xff garbage";
+      static_cast<void>(::send(3, text, sizeof text, MSG_NOSIGNAL));
+    }
     if (does("error"))
       finish(op, nullptr, HEDWIG_E_INTERNAL);
     if (does("double")) {
