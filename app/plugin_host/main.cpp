@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   hedwig::plugin::install_crash_report("hedwig-plugin-host");
+  ::close_range(relay_socket + 1, ~0U, 0); // what a library of the relay's left open is none of ours
   line to{relay_socket};
   auto relay_user = ::geteuid();
   settle(to, argc == 2 ? argv[1] : nullptr);

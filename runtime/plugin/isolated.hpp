@@ -50,6 +50,7 @@ public:
 
   static constexpr std::chrono::milliseconds first_pause{100};
   static constexpr std::chrono::seconds longest_pause{30};
+  static constexpr std::chrono::minutes start_wait{10};              ///< a directory may be slow to connect to
   static constexpr std::chrono::seconds stop_wait{10};               ///< for an orderly end, then it is killed
   static constexpr std::size_t outgoing_max = std::size_t{64} << 20; ///< bytes that it has not read; BUSY above
 

@@ -12,12 +12,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 
 #include "runtime/plugin/isolated.hpp"
-
-extern char** environ;
 
 namespace hedwig::plugin {
 
@@ -41,6 +40,15 @@ std::string death_of(int status) {
   if (WIFSIGNALED(status))
     return fmt::format("died of signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
   return fmt::format("ended with status {}", WEXITSTATUS(status));
+}
+
+/// What of our environment it sees: secrets may be in the rest.
+std::vector<std::string> environment_for_it() {
+  std::vector<std::string> all;
+  for (const char* name : {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+    if (const char* value = std::getenv(name); value != nullptr)
+      all.push_back(fmt::format("{}={}", name, value));
+  return all;
 }
 
 /// Waits for its end: it may be writing a core file; one that lives on without its socket is killed.
@@ -223,7 +231,9 @@ void isolated_instance::ask(wire::frame kind, hedwig_op* op, std::string_view pa
 void isolated_instance::queue(std::unique_lock<std::mutex>& held, wire::frame kind, std::uint64_t number,
                               std::string_view payload) {
   auto idle = outgoing_.empty();
-  outgoing_ += wire::make_frame(kind, number, payload);
+  auto frame = wire::make_frame(kind, number, payload);
+  outgoing_ += frame;
+  std::ranges::fill(frame, '\0'); // a password may be in it
   if (idle && send_some() && outgoing_.empty())
     return;
   held.unlock();
@@ -240,7 +250,8 @@ bool isolated_instance::send_some() {
       return errno == EAGAIN || errno == EWOULDBLOCK;
     sent_ += static_cast<std::size_t>(wrote);
   }
-  outgoing_.clear(); // secrets may have been in it
+  std::ranges::fill(outgoing_, '\0');
+  outgoing_.clear();
   sent_ = 0;
   return true;
 }
@@ -275,8 +286,13 @@ bool isolated_instance::spawn() {
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   std::string user = spec_->user_;
   char* arguments[] = {spec_->program_.data(), user.empty() ? nullptr : user.data(), nullptr};
+  auto variables = environment_for_it();
+  std::vector<char*> shown;
+  for (auto& one : variables)
+    shown.push_back(one.data());
+  shown.push_back(nullptr);
   pid_t pid = 0;
-  auto failed = ::posix_spawn(&pid, spec_->program_.c_str(), &files, &attributes, arguments, environ);
+  auto failed = ::posix_spawn(&pid, spec_->program_.c_str(), &files, &attributes, arguments, shown.data());
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   ::close(ends[1]);
@@ -518,6 +534,8 @@ bool isolated_instance::too_late() {
   std::lock_guard lock{mutex_};
   if (phase_ == phase::stopping && now >= stop_by_)
     why_ = "it did not stop";
+  else if ((phase_ == phase::starting || phase_ == phase::resting) && now - began_ > isolated_provider::start_wait)
+    why_ = "it did not start";
   else if (std::ranges::any_of(open_, [&](auto& one) { return one.second.give_up <= now; }))
     why_ = "a call was not answered long after its deadline";
   return !why_.empty();
