@@ -84,6 +84,10 @@ std::string state_list(std::uint32_t states) {
   return text + ")";
 }
 
+/// Until when other hosts leave a message alone whose host gives signs of life: it claims its own again when their
+/// lease has run out, and may not have come to that.
+constexpr const char* others_wait = "lease_until + 86400000000000";
+
 } // namespace
 
 std::span<const std::string_view> table_statements(engine which) {
@@ -99,7 +103,7 @@ std::string statements::now() const {
 std::string statements::foreign_lease() const {
   if (engine_ == engine::sqlite)
     return "0";
-  return "CASE WHEN owner <> 0 AND owner <> " + incarnation_ + " AND lease_until > " + now() +
+  return "CASE WHEN owner <> 0 AND owner <> " + incarnation_ + " AND " + others_wait + " > " + now() +
          " AND EXISTS (SELECT 1 FROM host WHERE incarnation = owner AND alive_until > " + now() + ") THEN 1 ELSE 0 END";
 }
 
@@ -108,7 +112,7 @@ std::string statements::foreign_lease() const {
 std::string statements::claimable(std::size_t& next) const {
   auto own_clock = parameter(next), void_leases = parameter(next);
   return "(owner = 0 OR (owner = " + incarnation_ + " AND lease_until <= " + own_clock + ") OR (owner <> " +
-         incarnation_ + " AND (lease_until <= " + now() +
+         incarnation_ + " AND (" + others_wait + " <= " + now() +
          " OR NOT EXISTS (SELECT 1 FROM host WHERE incarnation = owner AND alive_until > CASE WHEN " + void_leases +
          "::bigint = 1 THEN " + now() + " ELSE 0 END))))";
 }

@@ -120,6 +120,18 @@ TEST_F(shared_database, lets_no_host_change_what_another_is_delivering) {
   EXPECT_EQ(a->claim(every_state, 0, 1h).entries.size(), 0u);
 }
 
+TEST_F(shared_database, leaves_a_message_to_a_living_host_that_is_late_in_claiming_it_again) {
+  auto a = start("a"), b = start("b");
+  auto put = a->make_put(id_of(1), "body", "meta");
+  put->request.put.lease_until = a->wall() + 1;
+  ASSERT_EQ(a->run(put).status, HEDWIG_OK);
+  EXPECT_EQ(b->claim(every_state, 0, 1h).entries.size(), 0u) << "the other one may be delivering it still";
+  EXPECT_EQ(b->run(b->make_move(id_of(1), 1, HEDWIG_STATE_HELD, 1)).status, HEDWIG_E_CONFLICT);
+  EXPECT_EQ(a->claim(every_state, 0, std::chrono::nanoseconds{1}).entries.size(), 1u) << "its own lease has run out";
+  a.reset();
+  EXPECT_EQ(b->claim(every_state, 0, 1h).entries.size(), 1u) << "it stopped in order";
+}
+
 TEST_F(shared_database, hands_the_mail_of_a_host_that_stopped_to_the_others) {
   auto a = start("a");
   auto patient = settings("b");
