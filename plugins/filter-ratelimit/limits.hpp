@@ -15,6 +15,9 @@
 
 namespace hedwig::filter_ratelimit {
 
+using client_networks::client_address;
+using client_networks::network;
+
 /// What a limit counts by.
 enum class counted : std::uint8_t { client, user, sender, sender_domain, recipient, recipient_domain };
 

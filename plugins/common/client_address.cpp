@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cstring>
 
-namespace hedwig::filter_ratelimit {
+namespace hedwig::client_networks {
 
 namespace {
 
@@ -62,4 +62,4 @@ bool network::contains(const client_address& address) const noexcept {
   return ((base_.octets()[whole] ^ address.octets()[whole]) & mask) == 0;
 }
 
-} // namespace hedwig::filter_ratelimit
+} // namespace hedwig::client_networks

@@ -8,7 +8,9 @@
 #include <string>
 #include <string_view>
 
-namespace hedwig::filter_ratelimit {
+namespace hedwig::client_networks {
+
+// What several filters make of clients' addresses; each compiles it in.
 
 /// An IP address in its 16 octets; IPv4 as ::ffff:a.b.c.d, however it was written.
 class client_address {
@@ -34,4 +36,4 @@ private:
   std::size_t bits_ = 128;
 };
 
-} // namespace hedwig::filter_ratelimit
+} // namespace hedwig::client_networks
