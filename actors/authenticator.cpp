@@ -25,7 +25,7 @@ void authenticator::ask(std::uint64_t number, inquiry& now) {
   while (now.provider < providers.size() && !providers[now.provider]->verifies_passwords())
     ++now.provider;
   if (now.provider == providers.size()) {
-    finish(number, {.token = now.question.token, .status = now.worst, .identity = {}, .senders = {}});
+    finish(number, {.token = now.question.token, .status = now.worst, .identity = {}, .senders = {}, .limits = {}});
     return;
   }
   // A copy each: the provider's face wipes the secret that it is given once the answer is there.
@@ -43,12 +43,14 @@ void authenticator::on_answers(plugin_answers& answers) {
       finish(one.tag, {.token = now.question.token,
                        .status = HEDWIG_OK,
                        .identity = std::move(who.name),
-                       .senders = std::move(who.senders)});
+                       .senders = std::move(who.senders),
+                       .limits = who.limits});
       continue;
     }
     auto& why = one.value.error();
     if (why.status == HEDWIG_E_DENIED) {
-      finish(one.tag, {.token = now.question.token, .status = HEDWIG_E_DENIED, .identity = {}, .senders = {}});
+      finish(one.tag,
+             {.token = now.question.token, .status = HEDWIG_E_DENIED, .identity = {}, .senders = {}, .limits = {}});
       continue;
     }
     if (why.status != HEDWIG_E_NOT_FOUND) {

@@ -10,6 +10,7 @@
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 #include "runtime/plugin/storage_client.hpp"
+#include "runtime/smtp/user_limits.hpp"
 #include "runtime/telemetry/metrics.hpp"
 
 #include <atomic>
@@ -52,6 +53,7 @@ public:
   relay_metrics counts;
   actor_directory actors;
   memory_budget memory;                        ///< of message bodies
+  smtp::user_limits users;                     ///< what authenticated users did lately
   std::vector<io_unit*> units;                 ///< set before the first actor is spawned
   dns::resolver* resolver = nullptr;           ///< likewise
   relay_plugins plugins;                       ///< likewise

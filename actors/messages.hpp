@@ -73,7 +73,8 @@ struct authenticated {
   std::uint64_t token = 0;
   hedwig_status status = HEDWIG_E_INTERNAL; ///< HEDWIG_OK with an identity, HEDWIG_E_DENIED, or temporary
   std::string identity;
-  std::vector<std::string> senders; ///< allowed reverse-paths; none: any
+  std::vector<std::string> senders; ///< patterns of those allowed; none: any
+  plugin::auth_limits limits;
 };
 
 /// session ─▶ spooler: a part of a message that is too large for memory, while it arrives. One at a time; each is

@@ -103,6 +103,7 @@ void session::end() {
     demonitor(handles_->authenticator->address());
   if (staged_)
     drop_stage_now();
+  log_out();
   memory_.release();
   timer_.reset();
   stream_.reset();
@@ -133,6 +134,7 @@ void session::on_tls(const net::tls_info& info) {
       greet_in_time(false);
       return;
     }
+    log_out();
     protocol_->tls_started(facts_of(info));
     go_on();
   });
@@ -257,8 +259,11 @@ bool session::answer(smtp::ask::authenticate& question) {
 
 bool session::answer(const smtp::ask::check_mail& question) {
   if (!may_send_as(question.reverse_path)) {
-    relay().counts.refused("sender").add();
-    protocol_->refuse(smtp::replies::sender_refused);
+    protocol_->refuse(smtp::replies::sender_not_owned);
+    return true;
+  }
+  if (auto* limit = look_at_user(1)) {
+    protocol_->refuse(*limit);
     return true;
   }
   if (relay().draining) {
@@ -275,6 +280,16 @@ bool session::answer(const smtp::ask::check_recipient& question) {
                    {"session.relay-denied", "relaying refused: neither authenticated nor in relay_from"},
                    {{"peer", node().label}, {"recipient", question.forward_path.text()}});
     protocol_->refuse(smtp::replies::relaying_denied);
+    return true;
+  }
+  auto recipients = question.so_far.recipients.size() + 1;
+  if (user_limits_.recipients_per_message != 0 && recipients > user_limits_.recipients_per_message) {
+    relay().counts.limit_hit("user.recipients").add();
+    protocol_->refuse(smtp::replies::too_many_recipients);
+    return true;
+  }
+  if (auto* limit = look_at_user(recipients)) {
+    protocol_->refuse(*limit);
     return true;
   }
   return apply(filters_.empty() ? plugin::verdict{} : filters_.recipient({question.forward_path.text(), {}}));
@@ -305,8 +320,7 @@ bool session::answer(smtp::ask::take_message& question) {
   }
   auto message = make_message(question.envelope, question.body);
   if (!message) {
-    relay().counts.refused("header").add();
-    refuse_message(smtp::header_reply(message.error()));
+    refuse_message(message.error());
     return true;
   }
   in_hand_ = std::move(*message);
@@ -359,16 +373,6 @@ bool session::apply(const std::optional<plugin::verdict>& verdict) {
 
 // ---- policy
 
-bool session::may_send_as(const mail::address& reverse_path) const {
-  if (senders_.empty() || reverse_path.empty())
-    return true;
-  auto text = reverse_path.text();
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return std::ranges::any_of(senders_, [&](const std::string& allowed) {
-    return allowed == text || (allowed.starts_with('@') && "@" + reverse_path.domain_key() == allowed);
-  });
-}
-
 bool session::may_relay_to(const mail::address& forward_path) const {
   if (peer_may_relay_ || !protocol_->identity().empty())
     return true;
@@ -382,8 +386,7 @@ bool session::may_relay_to(const mail::address& forward_path) const {
 
 // ---- the message
 
-std::expected<queue::message, mail::header_fault> session::make_message(const smtp::transaction& envelope,
-                                                                        const rope& text) {
+std::expected<queue::message, smtp::reply> session::make_message(const smtp::transaction& envelope, const rope& text) {
   auto& server = policy_->settings.server;
   auto now = relay().time.wall();
   queue::message made;
@@ -406,8 +409,16 @@ std::expected<queue::message, mail::header_fault> session::make_message(const sm
     received.recipient = envelope.recipients.front().forward_path.text();
   auto prepared = mail::prepare_header(
       text, received, {.header_max = server.max_header_size, .received_max = server.max_received_fields});
-  if (!prepared)
-    return std::unexpected{prepared.error()};
+  if (!prepared) {
+    relay().counts.refused("header").add();
+    return std::unexpected<smtp::reply>{smtp::header_reply(prepared.error())};
+  }
+  if (!may_write_from(*prepared))
+    return std::unexpected<smtp::reply>{smtp::replies::from_not_owned};
+  if (auto* limit = user_limit_of(
+          user_.empty() ? smtp::user_limits::verdict::within
+                        : relay().users.take(user_, allowance(), envelope.recipients.size(), relay().time.steady())))
+    return std::unexpected<smtp::reply>{*limit};
 
   made.envelope.reverse_path = envelope.reverse_path.text();
   for (auto& one : envelope.recipients) {
@@ -522,9 +533,8 @@ void session::on_authenticated(authenticated& outcome) {
   auto mechanism = question.mechanism;
   auto user = question.who.username.substr(0, logged_user_max);
   if (outcome.status == HEDWIG_OK) {
-    senders_ = std::move(outcome.senders);
-    protocol_->authenticated(std::move(outcome.identity));
     relay().counts.auth(mechanism, "success").add();
+    log_in(outcome);
   } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
     relay().counts.auth(mechanism, "denied").add();
     telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},

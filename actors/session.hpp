@@ -6,6 +6,7 @@
 #include "actors/pinned_actor.hpp"
 #include "runtime/net/loop.hpp"
 #include "runtime/smtp/server_session.hpp"
+#include "runtime/smtp/user_limits.hpp"
 
 #include <memory>
 #include <optional>
@@ -77,10 +78,21 @@ private:
   [[nodiscard]] bool is_open() const {
     return protocol_->pending() != nullptr && std::holds_alternative<Question>(*protocol_->pending());
   }
-  [[nodiscard]] bool may_send_as(const mail::address& reverse_path) const;
+  // The user (session_user.cpp).
+  void log_in(authenticated& outcome);
+  void log_out();
+  [[nodiscard]] bool may_send_as(const mail::address& reverse_path);
+  [[nodiscard]] bool may_write_from(const mail::prepared& header);
+  /// False: it may not pass. Counts and logs.
+  [[nodiscard]] bool tolerate_sender(std::string_view sender, const char* where, const char* reason);
+  /// Why the user may not send this now; null: he may.
+  [[nodiscard]] const smtp::standard_reply* user_limit_of(smtp::user_limits::verdict found);
+  [[nodiscard]] smtp::user_allowance allowance() const noexcept;
+  [[nodiscard]] const smtp::standard_reply* look_at_user(std::size_t recipients);
   [[nodiscard]] bool may_relay_to(const mail::address& forward_path) const;
-  [[nodiscard]] std::expected<queue::message, mail::header_fault> make_message(const smtp::transaction& envelope,
-                                                                               const rope& text);
+  /// Or the reply that refuses it; counted already.
+  [[nodiscard]] std::expected<queue::message, smtp::reply> make_message(const smtp::transaction& envelope,
+                                                                        const rope& text);
   void store(queue::message_ptr message, bool quarantine, std::optional<rope> staged_rest = {});
   void refuse_message(const smtp::reply& why);
 
@@ -115,7 +127,9 @@ private:
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
-  std::vector<std::string> senders_;             // allowed to the authenticated user; empty: any
+  std::string user_;                 // whose session is counted; empty: none
+  std::vector<std::string> senders_; // allowed to the authenticated user; empty: any
+  plugin::auth_limits user_limits_;
   std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has
   std::uint64_t token_ = 0;                      // of the answer that is awaited

@@ -114,7 +114,7 @@ void session::begin_stage() {
   }
   auto message = make_message(*protocol_->current(), front_);
   if (!message)
-    return refuse(message.error());
+    return give_up_message(message.error());
   front_ = {};
   auto first = std::move(*message->body);
   message->body.reset();

@@ -23,6 +23,8 @@ enum class outbound_tls : std::uint8_t { none, opportunistic, require, verify };
 enum class dkim_key_type : std::uint8_t { rsa, ed25519 };
 enum class dsn_return : std::uint8_t { headers, full };
 enum class log_format : std::uint8_t { fmt, json, text /* the same as fmt; load() never leaves it */ };
+/// What a user who is limited to some senders and uses another gets.
+enum class foreign_sender : std::uint8_t { off, log, refuse };
 enum class failure_action : std::uint8_t {
   tempfail,
   proceed,
@@ -50,6 +52,7 @@ struct listener_settings {
   std::vector<std::string> relay_domains; ///< domain patterns
   bool require_auth{};
   bool allow_auth_in_clear{};
+  foreign_sender sender_policy{};
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
 

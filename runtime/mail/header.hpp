@@ -83,6 +83,14 @@ private:
 /// names are understood. What does not parse as an address is left out. Linear; at most `limit`.
 [[nodiscard]] std::vector<std::string> addresses_in(std::string_view value, std::size_t limit = from_addresses_max);
 
+struct address_list {
+  std::vector<std::string> addresses;
+  /// Nothing was left out: a reader of other habits can find no further address, but in display names and comments.
+  bool complete = true;
+};
+/// The same, and whether it was all.
+[[nodiscard]] address_list read_addresses(std::string_view value, std::size_t limit = from_addresses_max);
+
 /// What a Received field tells (RFC 5321 section 4.4). Every text of a peer may be hostile; it is escaped here.
 struct received_info {
   std::string_view helo;      ///< as the client called itself; may be empty
@@ -113,6 +121,7 @@ struct prepared {
   rope message;                            ///< new fields, then the original without what was removed
   std::string subject;                     ///< unfolded, cut at subject_octets_max, not decoded
   std::vector<std::string> from_addresses; ///< of all From fields
+  bool from_complete = true;               ///< nothing in these fields was left out; see address_list
   std::vector<std::string> from_domains;   ///< their domain keys, each once
   std::size_t from_fields = 0;             ///< more than one is a sign of spoofing (RFC 5322 section 3.6)
   std::size_t received_fields = 0;         ///< before ours

@@ -12,12 +12,14 @@ class address_list_reader {
 public:
   address_list_reader(std::string_view value, std::size_t limit) : rest_{value}, limit_{limit} {}
 
-  std::vector<std::string> read() {
+  address_list read() {
     while (!rest_.empty() && found_.size() < limit_)
       step();
-    if (!in_angle_)
+    if (in_angle_ || !rest_.empty())
+      complete_ = false;
+    else
       end_of_mailbox();
-    return std::move(found_);
+    return {std::move(found_), complete_};
   }
 
 private:
@@ -78,6 +80,7 @@ private:
       else if (rest_[i] == ')' && --depth == 0)
         break;
     }
+    complete_ = complete_ && i < rest_.size();
     rest_.remove_prefix(std::min(i + 1, rest_.size()));
     space_ = true;
   }
@@ -93,10 +96,13 @@ private:
     }
     if (i < rest_.size())
       text_ += end;
+    else
+      complete_ = false;
     rest_.remove_prefix(std::min(i + 1, rest_.size()));
   }
 
   void begin_angle() {
+    complete_ = complete_ && !in_angle_ && !had_angle_;
     clear();
     in_angle_ = true;
   }
@@ -104,6 +110,8 @@ private:
   void end_angle() {
     if (in_angle_)
       give();
+    else
+      complete_ = false;
     clear();
     in_angle_ = false;
     had_angle_ = true;
@@ -112,6 +120,8 @@ private:
   void end_of_mailbox() {
     if (!had_angle_)
       give();
+    else if (!text_.empty())
+      complete_ = false;
     clear();
     had_angle_ = false;
   }
@@ -119,6 +129,8 @@ private:
   void give() {
     if (auto parsed = address::parse(text_))
       found_.push_back(parsed->text());
+    else if (!text_.empty())
+      complete_ = false;
   }
 
   void clear() {
@@ -130,6 +142,7 @@ private:
   std::size_t limit_;
   std::string text_;
   std::vector<std::string> found_;
+  bool complete_ = true;
   bool space_ = false;
   bool in_angle_ = false;
   bool had_angle_ = false;
@@ -138,6 +151,10 @@ private:
 } // namespace
 
 std::vector<std::string> addresses_in(std::string_view value, std::size_t limit) {
+  return read_addresses(value, limit).addresses;
+}
+
+address_list read_addresses(std::string_view value, std::size_t limit) {
   return address_list_reader{value, limit}.read();
 }
 

@@ -85,7 +85,9 @@ private:
 void read_from(prepared& out, const header_field& field) {
   ++out.from_fields;
   auto room = from_addresses_max - std::min(from_addresses_max, out.from_addresses.size());
-  for (auto& text : addresses_in(field.value, room)) {
+  auto found = read_addresses(field.value, room);
+  out.from_complete = out.from_complete && found.complete;
+  for (auto& text : found.addresses) {
     auto key = address::parse(text).value_or(address{}).domain_key();
     if (std::ranges::find(out.from_domains, key) == out.from_domains.end())
       out.from_domains.push_back(std::move(key));

@@ -127,7 +127,11 @@ inline constexpr standard_reply auth_line_too_long{500, {5, 5, 6}, "Authenticati
 
 // Policy
 inline constexpr standard_reply relaying_denied{550, {5, 7, 1}, "Relaying denied"};
-inline constexpr standard_reply sender_refused{550, {5, 7, 1}, "Sender refused"};
+inline constexpr standard_reply sender_not_owned{553, {5, 7, 1}, "This user may not send from that address"};
+inline constexpr standard_reply from_not_owned{550, {5, 7, 1}, "This user may not send with that From address"};
+inline constexpr standard_reply user_connections{421, {4, 7, 0}, "Too many connections of this user"};
+inline constexpr standard_reply user_messages{450, {4, 7, 1}, "Too many messages of this user, try again later"};
+inline constexpr standard_reply user_recipients{450, {4, 7, 1}, "Too many recipients of this user, try again later"};
 inline constexpr standard_reply recipient_refused{550, {5, 7, 1}, "Recipient refused"};
 inline constexpr standard_reply message_refused{550, {5, 7, 1}, "Message refused"};
 inline constexpr standard_reply try_again_later{451, {4, 7, 1}, "Try again later"};

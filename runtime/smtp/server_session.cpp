@@ -218,7 +218,9 @@ void server_session::accept() {
     ++counters_.recipients_accepted;
     say(replies::recipient_ok);
   } else if (answers<ask::check_data>()) {
-    reader_.emplace(settings_->limits.data);
+    auto limits = settings_->limits.data;
+    limits.body_octets_max = message_size_max();
+    reader_.emplace(limits);
     say(replies::start_data);
   } else if (!ended_) {
     panic("server_session: accept() without a question");
@@ -240,7 +242,7 @@ void server_session::refuse(const reply& why) {
     ++counters_.recipients_refused;
   } else if (answers<ask::take_message>()) {
     ++counters_.messages_refused;
-  } else if (!answers<ask::check_data>()) {
+  } else if (!answers<ask::check_data>() && !answers<ask::authenticate>()) {
     if (!ended_)
       panic("server_session: refuse() without a question");
     return;
@@ -359,6 +361,7 @@ void server_session::forget_client() noexcept {
   sasl_.reset();
   helo_.clear();
   identity_.clear();
+  message_size_max_ = unlimited;
   wipe(line_);
   greeted_ = false;
   extended_ = false;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -202,7 +204,8 @@ public:
   // Answers.
   /// check_connect, check_helo, check_mail, check_recipient, check_data.
   void accept();
-  /// The same, and take_message. A reply of 421 ends the session.
+  /// The same, authenticate (a right password that does not open this session) and take_message. A reply of 421 ends
+  /// the session.
   void refuse(const reply& why);
   /// As refuse(), and the session ends whatever the code is.
   void refuse_and_end(const reply& why);
@@ -210,6 +213,8 @@ public:
   void tls_started(tls_facts facts);
   /// authenticate: `identity` is what policies and logs see.
   void authenticated(std::string identity);
+  /// While authenticated: messages of this session may have no more octets than this, nor more than the listener says.
+  void limit_message_size(std::size_t octets) noexcept { message_size_max_ = octets; }
   /// authenticate: wrong credentials or unknown user, which look alike. Counted.
   void auth_failed();
   /// authenticate: no provider could tell. 454, not counted.
@@ -261,6 +266,8 @@ public:
   [[nodiscard]] std::string_view protocol_keyword(bool smtputf8) const noexcept;
 
 private:
+  static constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
+
   // Commands.
   std::size_t feed_line(std::string_view bytes);
   void line_goes_on(std::string_view bytes);
@@ -293,6 +300,9 @@ private:
   void say_extensions();
   [[nodiscard]] bool offers_starttls() const noexcept;
   [[nodiscard]] bool offers_auth() const noexcept;
+  [[nodiscard]] std::size_t message_size_max() const noexcept {
+    return std::min(message_size_max_, settings_->limits.data.body_octets_max);
+  }
   void continue_auth(std::optional<std::string_view> response);
   void decode_and_continue_auth(std::string_view base64);
   std::size_t feed_data(std::string_view bytes);
@@ -323,6 +333,7 @@ private:
   std::string helo_;
   std::string identity_;
   session_counters counters_;
+  std::size_t message_size_max_ = unlimited;
   std::size_t command_octets_ = 0;
   const standard_reply* discard_reply_ = nullptr; // due at the end of the line being discarded
   bool discarding_line_ = false;                  // too long, or with a bare LF: skip to its CR LF

@@ -59,7 +59,7 @@ void server_session::say_extensions() {
   if (offered.pipelining)
     output_ += "250-PIPELINING\r\n";
   if (offered.size)
-    output_.append("250-SIZE ").append(std::to_string(offered.limits.data.body_octets_max)).append("\r\n");
+    output_.append("250-SIZE ").append(std::to_string(message_size_max())).append("\r\n");
   if (offered.eight_bit_mime)
     output_ += "250-8BITMIME\r\n";
   if (offered.smtputf8)
@@ -82,7 +82,7 @@ const standard_reply* server_session::refusal_of(const mail_command& what) const
     return &replies::auth_required;
   if (transaction_)
     return &replies::nested_mail;
-  if (what.parameters.size && *what.parameters.size > settings_->limits.data.body_octets_max)
+  if (what.parameters.size && *what.parameters.size > message_size_max())
     return &replies::too_big;
   if (!what.parameters.smtputf8 && what.reverse_path.needs_smtputf8())
     return &replies::sender_needs_smtputf8;

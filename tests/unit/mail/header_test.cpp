@@ -224,6 +224,16 @@ TEST(unfold, cuts_behind_whole_characters_and_cleans) {
   EXPECT_EQ(unfold("\r\n \r\n "), "");
 }
 
+TEST(read_addresses, tells_whether_another_reader_could_find_more) {
+  for (auto* whole : {"a@b", "A B <a@b>", "\"A, <x@y>\" <a@b>", "a@b (c@d), e@f", "G: a@b, C <c@d>;", "undisclosed:;",
+                      "a@b,", "x@y <a@b>", "<a@b>, <c@d>"})
+    EXPECT_TRUE(read_addresses(whole).complete) << whole;
+  for (auto* part : {"two words@b", "<a@b", "<a@b> c@d", "<a@b><c@d>", "<a@b> <c@d>", "<a@b<c@d>>", "a@b> <c@d>",
+                     "a@b (", "\"a@b", "a@b, c@d@e", "a@b\t(c\\", "a@@b"})
+    EXPECT_FALSE(read_addresses(part).complete) << part;
+  EXPECT_FALSE(read_addresses("a@b, c@d", 1).complete);
+}
+
 TEST(addresses_in, understands_what_people_write) {
   using list = std::vector<std::string>;
   EXPECT_EQ(addresses_in(" a@b"), list{"a@b"});

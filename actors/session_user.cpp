@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a session makes of the rights of its user.
+#include "actors/session.hpp"
+
+#include "runtime/mail/header.hpp"
+#include "runtime/smtp/user_senders.hpp"
+#include "runtime/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace hedwig {
+
+using telemetry::component;
+using telemetry::level;
+using verdict = smtp::user_limits::verdict;
+
+smtp::user_allowance session::allowance() const noexcept {
+  return {.connections = user_limits_.connections,
+          .messages_per_hour = user_limits_.messages_per_hour,
+          .recipients_per_day = user_limits_.recipients_per_day};
+}
+
+void session::log_in(authenticated& outcome) {
+  user_limits_ = outcome.limits;
+  if (!relay().users.enter(outcome.identity, allowance())) {
+    relay().counts.limit_hit("user.connections").add();
+    telemetry::log(level::warn, component::session, {"auth.limited", "a user reached a limit of his own"},
+                   {{"peer", node().label},
+                    {"listener", listener_settings().name},
+                    {"user", outcome.identity},
+                    {"limit", "connections"}});
+    user_limits_ = {};
+    protocol_->refuse(smtp::replies::user_connections);
+    return;
+  }
+  user_ = outcome.identity;
+  senders_ = std::move(outcome.senders);
+  protocol_->authenticated(std::move(outcome.identity));
+  if (user_limits_.message_size != 0)
+    protocol_->limit_message_size(user_limits_.message_size);
+}
+
+void session::log_out() {
+  if (!user_.empty())
+    relay().users.leave(user_);
+  user_.clear();
+  senders_.clear();
+  user_limits_ = {};
+}
+
+bool session::tolerate_sender(std::string_view sender, const char* where, const char* reason) {
+  auto refused = listener_settings().sender_policy == config::foreign_sender::refuse;
+  relay().counts.refused(reason).add(refused ? 1 : 0);
+  telemetry::log(level::warn, component::session,
+                 {"session.foreign-sender", "a user gave a sender that his provider does not allow"},
+                 {{"peer", node().label},
+                  {"listener", listener_settings().name},
+                  {"user", user_},
+                  {"sender", sender},
+                  {"where", where},
+                  {"action", refused ? "refused" : "accepted"}});
+  return !refused;
+}
+
+bool session::may_send_as(const mail::address& reverse_path) {
+  return listener_settings().sender_policy == config::foreign_sender::off ||
+         smtp::may_use_sender(senders_, reverse_path) || tolerate_sender(reverse_path.text(), "MAIL FROM", "sender");
+}
+
+/// Every address in every From field counts, and what cannot be read whole may be another than was found in it.
+bool session::may_write_from(const mail::prepared& header) {
+  if (senders_.empty() || listener_settings().sender_policy == config::foreign_sender::off || header.from_fields == 0)
+    return true;
+  for (auto& text : header.from_addresses) {
+    auto address = mail::address::parse(text);
+    if (!address || !smtp::may_use_sender(senders_, *address))
+      return tolerate_sender(text, "From", "from");
+  }
+  return (header.from_complete && !header.from_addresses.empty()) || tolerate_sender("(not readable)", "From", "from");
+}
+
+const smtp::standard_reply* session::user_limit_of(verdict found) {
+  if (found == verdict::within)
+    return nullptr;
+  auto messages = found == verdict::messages;
+  auto* limit = messages ? "messages_per_hour" : "recipients_per_day";
+  relay().counts.limit_hit(messages ? "user.messages_per_hour" : "user.recipients_per_day").add();
+  relay().counts.refused("user").add();
+  telemetry::log(level::warn, component::session, {"auth.limited", "a user reached a limit of his own"},
+                 {{"peer", node().label}, {"listener", listener_settings().name}, {"user", user_}, {"limit", limit}});
+  return messages ? &smtp::replies::user_messages : &smtp::replies::user_recipients;
+}
+
+const smtp::standard_reply* session::look_at_user(std::size_t recipients) {
+  if (user_.empty())
+    return nullptr;
+  return user_limit_of(relay().users.look(user_, allowance(), recipients, relay().time.steady()));
+}
+
+} // namespace hedwig
