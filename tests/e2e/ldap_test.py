@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay of config/examples/enterprise-ldap.toml among real servers: slapd, and a smart host; and what the relay does
+"""The relay of config/examples/enterprise-ldap.toml among real servers: slapd, rspamd, and a smart host; and what the relay does
 with the rights that a provider gives."""
 import base64
 import smtplib
 import subprocess
 import tomllib
 
+import dkim
+
 from hedwig_harness import (ROOT, Background, Case, Sink, free_port, generate_key, host, listening, main, make_certificate,
                             plain_message, tool, trusting, wait_for)
+from rspamd_server import GTUBE, start_rspamd
 
 BASE = "dc=example,dc=com"
 
@@ -70,9 +73,9 @@ class EnterpriseRelay(Case):
         self.directory = self.opened(Slapd(self.folder / "slapd", host(2), self.certificate, self.key))
         self.smart_host = self.opened(Sink(address=host(3), certificate=(self.certificate, self.key)))
         (self.folder / "ldap-password").write_text("service secret\n")
-        self.dkim_key, _, _ = generate_key(self.folder, "example.com", "hedwig")
+        self.dkim_key, _, self.dkim_record = generate_key(self.folder, "example.com", "hedwig")
 
-    def enterprise(self, change=lambda config: None):
+    def enterprise(self, change=lambda config: None, with_filters=False):
         """The example as it stands, with the places of this test in place of the company's."""
         config = tomllib.loads((ROOT / "config/examples/enterprise-ldap.toml").read_text())
         for listener in config["server"]["listeners"]:
@@ -85,6 +88,10 @@ class EnterpriseRelay(Case):
         config["server"]["dkim"][0]["private_key"] = self.dkim_key
         config["routes"][0]["to"] = [self.smart_host.next_hop]
         config["outbound"] = {"ca_file": self.certificate}
+        if with_filters:
+            config["filters"][0]["milter"][0]["address"] = start_rspamd(self)["address"]
+        else:
+            del config["filters"]
         for key in ("metrics", "health"):
             del config["server"][key]
         del config["storage"]
@@ -117,13 +124,17 @@ class EnterpriseRelay(Case):
         return 250, b""
 
     def test_mail_goes_the_whole_way_on_both_ports(self):
-        relay = self.enterprise()
+        relay = self.enterprise(with_filters=True)
         for implicit, user in ((False, "ada"), (True, "ADA@example.com")):
             self.client(user, "lovelace", implicit).sendmail(
                 "ada@example.com", ["bob@example.net"], plain_message("ada@example.com", subject=user))
         for one in self.smart_host.wait(2, relay=relay):
             self.assertTrue(one.tls)
             self.assertIn("d=example.com", one.message["DKIM-Signature"])
+            self.assertTrue(dkim.verify(one.data, dnsfunc=lambda name, timeout=5: self.dkim_record), one.data[:2000])
+            self.assertIn("X-Spamd-Result", one.message)
+        spam = plain_message("ada@example.com", body=GTUBE)
+        self.assertEqual(self.refusal(self.client("ada", "lovelace"), "ada@example.com", ["bob@example.net"], spam)[0], 554)
         accepted = [event for event in relay.events() if event.get("event") == "message.accepted"]
         self.assertEqual([event["user"] for event in accepted], ["ada", "ada"])
 
