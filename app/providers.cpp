@@ -183,9 +183,10 @@ private:
   provider_plan plan_;
 };
 
-std::shared_ptr<plugin::host> make_host() {
+std::shared_ptr<plugin::host> make_host(std::shared_ptr<metric_bridge> metrics) {
   plugin::host_options options;
   options.log = std::make_shared<log_bridge>();
+  options.metrics = std::move(metrics);
   return std::make_shared<plugin::host>(std::move(options));
 }
 
@@ -217,7 +218,8 @@ std::vector<std::string> plugin_directories(const config::settings& settings) {
 }
 
 providers::providers(const config::settings& settings)
-  : base_path_{settings.storage.base_path}, host_{make_host()}, catalogue_{host_, plugin_directories(settings)} {}
+  : base_path_{settings.storage.base_path}, host_{make_host(metrics_)}, catalogue_{host_,
+                                                                                   plugin_directories(settings)} {}
 
 provider_plan providers::plan(const config::loaded& loaded) { return planner{catalogue_, host_, loaded}.make(); }
 

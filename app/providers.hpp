@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/context.hpp"
+#include "app/metric_bridge.hpp"
 #include "runtime/config/load.hpp"
 #include "runtime/plugin/host.hpp"
 #include "runtime/plugin/loader.hpp"
@@ -44,6 +45,8 @@ public:
   [[nodiscard]] config::reload_options reload_options();
   /// What plugins look up names with: set before start(), null before it goes.
   void use_resolver(dns::resolver* resolver) { host_->use_resolver(resolver); }
+  /// Where plugins count: set before start(), outlives stop().
+  void use_metrics(telemetry::metrics& metrics) { metrics_->attach(metrics); }
   /// Creates and starts them; the store first. An error names the provider.
   [[nodiscard]] result<relay_plugins> start(const provider_plan& plan);
   /// Hands reloadable settings to those that run under the same name.
@@ -56,6 +59,7 @@ private:
   [[nodiscard]] bool key_changes(std::string_view list, std::string_view use, std::string_view key);
 
   std::string base_path_;
+  std::shared_ptr<metric_bridge> metrics_ = std::make_shared<metric_bridge>();
   std::shared_ptr<plugin::host> host_;
   plugin::catalogue catalogue_;
   std::vector<std::shared_ptr<plugin::instance>> running_;

@@ -181,6 +181,10 @@ constexpr metric_info catalogue[] = {
     {"hedwig_provider_process_deaths_total", counter,
      "How often the process of an isolated provider died or was ended.", "provider"},
     {"hedwig_provider_breaker_opened_total", counter, "How often the breaker of a provider opened.", "provider"},
+    {"hedwig_plugin_events_total", counter, "What plugins count themselves; see the page of each.", "provider", "name"},
+    {"hedwig_plugin_value", gauge, "What plugins measure themselves; see the page of each.", "provider", "name"},
+    {"hedwig_plugin_seconds", histogram, "What plugins time themselves; see the page of each.", "provider", "name",
+     call_seconds},
     {"hedwig_actor_restarts_total", counter, "Actors started again after a failure, by kind.", "actor"},
     {"hedwig_actors", gauge, "Living actors, by kind.", "actor"},
 };

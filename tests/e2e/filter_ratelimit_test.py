@@ -21,6 +21,8 @@ class FilterRatelimit(Case):
                          (450, b"4.7.1 Too many messages from your address; try again in 12 hours"))
         with self.assertRaises(smtplib.SMTPSenderRefused):
             relay.submit()  # another connection of the same client
+        self.assertEqual([value for key, value in relay.metrics().items() if key.startswith("hedwig_plugin_events_total{")
+                          and 'name="refused"' in key and "ratelimit" in key], [3])
         for _ in range(3):
             relay.submit(recipients=["bob@example.org"], source=host(9))
         self.assertEqual(len(sink.wait(5, relay=relay)), 5)
