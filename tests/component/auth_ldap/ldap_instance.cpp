@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/component/auth_ldap/ldap_instance.hpp"
 
+#include <gtest/gtest.h>
 #include <hedwig/auth.h>
 
 #include <algorithm>
