@@ -50,7 +50,7 @@ class Install(Case):
                 self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_examples_pass_the_check_where_their_files_are(self):
-        examples = list(self.root.rglob("examples/*.toml"))
+        examples = [path for path in self.root.rglob("examples/*.toml") if "hedwig-sdk" not in path.parts]
         self.assertTrue(examples)
         for example in examples:
             with self.subTest(example=example.name):

@@ -29,6 +29,7 @@ HEDWIG_BEGIN_DECLS
 
 typedef struct hedwig_dns_answer hedwig_dns_answer;
 
+/* One question. */
 typedef struct hedwig_dns_request {
   uint32_t struct_size;
   int32_t type; /* HEDWIG_DNS_A and so on */
@@ -67,6 +68,7 @@ typedef struct hedwig_dns_record {
   uint32_t reserved;
 } hedwig_dns_record;
 
+/* What `answered` is shown. */
 struct hedwig_dns_answer {
   uint32_t struct_size;
   int32_t outcome;                  /* HEDWIG_DNS_FOUND and so on */
@@ -79,6 +81,7 @@ struct hedwig_dns_answer {
 
 /* ---- the service ----------------------------------------------------------- */
 
+/* The host's resolver, as one instance sees it. */
 typedef struct hedwig_host_dns {
   uint32_t struct_size;
   uint32_t reserved;
