@@ -20,31 +20,31 @@ void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_vie
 }
 
 std::optional<verdict> filter_chain::connect(const plugin::filter_session_view& view) {
-  return begin({hook::connect, [view](auto& session, auto reply) { return session.on_connect(view, reply); }});
+  return wanted(hook::connect) ? begin(hook::connect, plugin::shown(view)) : verdict{};
 }
 
 std::optional<verdict> filter_chain::helo(const plugin::filter_session_view& view) {
-  return begin({hook::helo, [view](auto& session, auto reply) { return session.on_helo(view, reply); }});
+  return wanted(hook::helo) ? begin(hook::helo, plugin::shown(view)) : verdict{};
 }
 
 std::optional<verdict> filter_chain::auth(const plugin::filter_session_view& view) {
-  return begin({hook::auth, [view](auto& session, auto reply) { return session.on_auth(view, reply); }});
+  return wanted(hook::auth) ? begin(hook::auth, plugin::shown(view)) : verdict{};
 }
 
 std::optional<verdict> filter_chain::mail(const plugin::filter_address& sender) {
-  return begin({hook::mail, [sender](auto& session, auto reply) { return session.on_mail(sender, reply); }});
+  return wanted(hook::mail) ? begin(hook::mail, plugin::shown(sender)) : verdict{};
 }
 
 std::optional<verdict> filter_chain::recipient(const plugin::filter_address& recipient) {
-  return begin(
-      {hook::recipient, [recipient](auto& session, auto reply) { return session.on_recipient(recipient, reply); }});
+  return wanted(hook::recipient) ? begin(hook::recipient, plugin::shown(recipient)) : verdict{};
 }
 
 std::optional<verdict> filter_chain::message(const plugin::filter_message& message, const rope& content) {
   stages_.clear();
   if (wanted(hook::header) || wanted(hook::body))
     add_content_stages(content);
-  stages_.push_back({hook::end, [message](auto& session, auto reply) { return session.on_end(message, reply); }});
+  if (wanted(hook::end))
+    stages_.push_back({hook::end, plugin::shown(message)});
   stage_ = member_ = 0;
   return run();
 }
@@ -62,17 +62,16 @@ void filter_chain::add_content_stages(const rope& content) {
     auto from = std::min(skip, part.size());
     skip -= from;
     if (from < part.size())
-      stages_.push_back(
-          {hook::body, [rest = part.sub(from)](auto& session, auto reply) { return session.on_body(rest, reply); }});
+      stages_.push_back({hook::body, plugin::shown(part.sub(from))});
   }
 }
 
 void filter_chain::add_header_stages(const mail::header_block& block) {
   std::uint32_t index = 0;
   for (auto& field : block.fields()) {
-    plugin::filter_header shown{++index, std::string{field.name}, mail::unfold(field.value),
-                                std::string{field.name.data(), field.size}};
-    stages_.push_back({hook::header, [shown](auto& session, auto reply) { return session.on_header(shown, reply); }});
+    plugin::filter_header header{++index, std::string{field.name}, mail::unfold(field.value),
+                                 std::string{field.name.data(), field.size}};
+    stages_.push_back({hook::header, plugin::shown(std::move(header))});
   }
 }
 
@@ -80,11 +79,9 @@ bool filter_chain::wanted(hook which) const noexcept {
   return std::ranges::any_of(members_, [&](auto& one) { return one.provider->wants(which); });
 }
 
-std::optional<verdict> filter_chain::begin(stage only) {
-  if (!wanted(only.which))
-    return verdict{};
+std::optional<verdict> filter_chain::begin(hook which, plugin::hook_argument what) {
   stages_.clear();
-  stages_.push_back(std::move(only));
+  stages_.push_back({which, std::move(what)});
   stage_ = member_ = 0;
   return run();
 }
@@ -95,7 +92,7 @@ std::optional<verdict> filter_chain::run() {
       auto& now = members_[member_];
       if (now.satisfied || !now.provider->wants(stages_[stage_].which))
         continue;
-      auto answer = stages_[stage_].ask(*now.session, {sink_, ++tag_, {}});
+      auto answer = now.session->ask(stages_[stage_].which, stages_[stage_].what, {sink_, ++tag_, {}});
       if (!answer)
         return std::nullopt;
       if (auto last = judge(now, std::move(*answer)))

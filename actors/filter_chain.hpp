@@ -6,7 +6,6 @@
 #include "runtime/mail/header.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -50,13 +49,13 @@ private:
   };
   struct stage {
     plugin::hook which;
-    std::function<plugin::hook_answer(plugin::filter_session&, plugin::reply_to)> ask;
+    plugin::hook_argument what;
   };
 
   [[nodiscard]] bool wanted(plugin::hook which) const noexcept;
   void add_content_stages(const rope& content);
   void add_header_stages(const mail::header_block& block);
-  [[nodiscard]] std::optional<plugin::verdict> begin(stage only);
+  [[nodiscard]] std::optional<plugin::verdict> begin(plugin::hook which, plugin::hook_argument what);
   [[nodiscard]] std::optional<plugin::verdict> run();
   /// The verdict that ends the chain, if this answer does.
   [[nodiscard]] std::optional<plugin::verdict> judge(member& of, result<plugin::verdict> answer);

@@ -31,6 +31,11 @@ public:
   [[nodiscard]] std::optional<ticket> admit(steady_time now) noexcept;
   /// Whether admit() would refuse. Changes nothing.
   [[nodiscard]] bool refuses(steady_time now) const noexcept;
+  /// Whether report() would have nothing to do for a good end: nearly always, and told without a clock.
+  [[nodiscard]] bool at_ease() const noexcept {
+    return state_of(word_.load(std::memory_order_acquire)) == breaker_state::closed &&
+           failures_.load(std::memory_order_relaxed) == 0;
+  }
   /// A call ended. Neutral ends tell nothing, but a try that ends so has failed. Calls from before the breaker last
   /// changed its mind tell nothing either.
   change report(ticket of, end how, steady_time now) noexcept;

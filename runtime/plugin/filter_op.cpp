@@ -53,7 +53,50 @@ delivery_shown::delivery_shown(filter_delivery delivery)
   raw = {sizeof raw, delivery.attempt, &message.raw, str(destination)};
 }
 
-hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, const std::function<result<void*>()>& state) {
+namespace {
+
+template <class Shown, class Value>
+hook_argument hold(Value value) {
+  auto made = std::make_shared<const Shown>(std::move(value));
+  const auto* raw = &made->raw;
+  return {std::move(made), raw};
+}
+
+} // namespace
+
+hook_argument shown(filter_session_view view) { return hold<session_shown>(std::move(view)); }
+hook_argument shown(filter_address address) { return hold<address_shown>(std::move(address)); }
+hook_argument shown(filter_header header) { return hold<header_shown>(std::move(header)); }
+hook_argument shown(slice chunk) { return hold<slice_shown>(std::move(chunk)); }
+hook_argument shown(filter_message message) { return hold<message_shown>(std::move(message)); }
+hook_argument shown(filter_delivery delivery) { return hold<delivery_shown>(std::move(delivery)); }
+
+void filter_op::make(void* state, hedwig_op* handle) const {
+  auto session = static_cast<const hedwig_filter_session*>(what_.raw);
+  auto address = static_cast<const hedwig_filter_address*>(what_.raw);
+  switch (which_) {
+  case hook::connect:
+    return table_.on_connect(state, handle, session);
+  case hook::helo:
+    return table_.on_helo(state, handle, session);
+  case hook::auth:
+    return table_.on_auth(state, handle, session);
+  case hook::mail:
+    return table_.on_mail(state, handle, address);
+  case hook::recipient:
+    return table_.on_recipient(state, handle, address);
+  case hook::header:
+    return table_.on_header(state, handle, static_cast<const hedwig_filter_header*>(what_.raw));
+  case hook::body:
+    return table_.on_body(state, handle, static_cast<const hedwig_slice*>(what_.raw));
+  case hook::end:
+    return table_.on_end(state, handle, static_cast<const hedwig_filter_message*>(what_.raw));
+  case hook::delivery:
+    return table_.on_delivery(state, handle, static_cast<const hedwig_filter_delivery*>(what_.raw));
+  }
+}
+
+hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, result<void*> (*state)(void*), void* context) {
   const auto* name = op->name;
   inline_answer answer;
   auto* handle = owner.open(std::move(op));
@@ -61,7 +104,7 @@ hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, const std::
     return std::nullopt;
   answer.expect(handle);
   if (auto* shown = owner.begin(handle)) {
-    if (auto of = state()) {
+    if (auto of = state(context)) {
       call_scope scope{owner.name().c_str(), name};
       static_cast<filter_op*>(shown)->make(*of, handle);
     } else {
@@ -71,8 +114,8 @@ hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, const std::
   if (!answer.value())
     return std::nullopt;
   if (!*answer.value())
-    return std::unexpected{answer.value()->error()};
-  return as<verdict>(**answer.value());
+    return std::unexpected{std::move(answer.value()->error())};
+  return std::move(as<verdict>(**answer.value()));
 }
 
 } // namespace hedwig::plugin

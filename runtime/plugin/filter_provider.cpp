@@ -19,7 +19,7 @@ struct filter_session::core : std::enable_shared_from_this<core> {
   enum class state_of { unopened, open, failed, closed };
 
   std::shared_ptr<filter_provider> provider;
-  session_shown shown; ///< what open() sees
+  session_shown opening; ///< what open() sees
   void* state = nullptr;
 
   std::mutex mutex;
@@ -31,7 +31,7 @@ struct filter_session::core : std::enable_shared_from_this<core> {
   std::deque<std::move_only_function<void()>> jobs;
 
   instance& owner() const { return *provider->owner(); }
-  hook_answer call(hook which, std::unique_ptr<filter_op> op, reply_to reply);
+  hook_answer call(hook which, hook_argument what, reply_to reply);
   hook_answer call_here(std::unique_ptr<filter_op> op);
   hook_answer call_on_worker(std::unique_ptr<filter_op> op);
   result<void*> open_state();
@@ -103,7 +103,7 @@ result<void*> filter_session::core::open_state() {
     state = owner().self();
   } else {
     call_scope scope{owner().name().c_str(), "open"};
-    status = table.open(owner().self(), &shown.raw, &state);
+    status = table.open(owner().self(), &opening.raw, &state);
   }
   std::lock_guard lock{mutex};
   phase = status == HEDWIG_OK ? state_of::open : state_of::failed;
@@ -112,14 +112,11 @@ result<void*> filter_session::core::open_state() {
   return std::unexpected{unavailable(owner(), "the filter could not open the session")};
 }
 
-hook_answer filter_session::core::call(hook which, std::unique_ptr<filter_op> op, reply_to reply) {
+hook_answer filter_session::core::call(hook which, hook_argument what, reply_to reply) {
   if (!provider->wants(which))
     return result<verdict>{verdict{}};
   if (auto why = owner().refusal(static_cast<std::uint8_t>(which)))
     return std::unexpected{std::move(*why)};
-  op->name = to_string(which);
-  op->reply = std::move(reply);
-  static_cast<session_op&>(*op).session = shared_from_this();
   {
     std::lock_guard lock{mutex};
     if (lost || outstanding || phase == state_of::failed)
@@ -127,11 +124,15 @@ hook_answer filter_session::core::call(hook which, std::unique_ptr<filter_op> op
                                                                             : "an earlier call was given up")};
     outstanding = true;
   }
+  auto op = std::make_unique<session_op>(which, provider->table(), std::move(what));
+  op->reply = std::move(reply);
+  op->session = shared_from_this();
   return owner().blocking() ? call_on_worker(std::move(op)) : call_here(std::move(op));
 }
 
 hook_answer filter_session::core::call_here(std::unique_ptr<filter_op> op) {
-  return run_hook(owner(), std::move(op), [this] { return open_state(); });
+  return run_hook(
+      owner(), std::move(op), [](void* me) { return static_cast<core*>(me)->open_state(); }, this);
 }
 
 hook_answer filter_session::core::call_on_worker(std::unique_ptr<filter_op> op) {
@@ -231,7 +232,7 @@ filter_provider::filter_provider(std::shared_ptr<instance> owner)
 std::unique_ptr<filter_session> filter_provider::open(filter_session_view session) {
   auto state = std::make_shared<filter_session::core>();
   state->provider = shared_from_this();
-  state->shown.assign(std::move(session));
+  state->opening.assign(std::move(session));
   return std::unique_ptr<filter_session>{new filter_session{std::move(state)}};
 }
 
@@ -240,77 +241,48 @@ hook_answer filter_provider::on_delivery(filter_delivery delivery, reply_to repl
     return result<verdict>{verdict{}};
   if (auto why = owner_->refusal(static_cast<std::uint8_t>(hook::delivery)))
     return std::unexpected{std::move(*why)};
-  auto op = std::make_unique<filter_op>(hook::delivery);
-  op->make = [call = table_.on_delivery, shown = std::make_unique<delivery_shown>(std::move(delivery))](
-                 void* self, hedwig_op* handle) { call(self, handle, &shown->raw); };
-  op->name = to_string(hook::delivery);
+  auto op = std::make_unique<filter_op>(hook::delivery, table_, shown(std::move(delivery)));
+  op->keep = shared_from_this();
   op->reply = std::move(reply);
   if (!owner_->blocking())
-    return run_hook(*owner_, std::move(op), [this]() -> result<void*> { return owner_->self(); });
-  owner_->submit(std::move(op), [self = owner_->self()](hedwig_op* handle, pending_op& shown) {
-    static_cast<filter_op&>(shown).make(self, handle);
+    return run_hook(
+        *owner_, std::move(op), [](void* me) -> result<void*> { return static_cast<instance*>(me)->self(); },
+        owner_.get());
+  owner_->submit(std::move(op), [self = owner_->self()](hedwig_op* handle, pending_op& call) {
+    static_cast<filter_op&>(call).make(self, handle);
   });
   return std::nullopt;
 }
 
-namespace {
-
-/// An op for a hook with one argument, which it owns.
-template <class Shown, class Raw>
-std::unique_ptr<filter_op> hook_op(hook which, void (*call)(void*, hedwig_op*, const Raw*),
-                                   std::unique_ptr<Shown> shown) {
-  auto op = std::make_unique<session_op>(which);
-  op->make = [call, shown = std::move(shown)](void* state, hedwig_op* handle) { call(state, handle, &shown->raw); };
-  return op;
-}
-
-std::unique_ptr<session_shown> show(filter_session_view view) {
-  auto shown = std::make_unique<session_shown>();
-  shown->assign(std::move(view));
-  return shown;
-}
-
-} // namespace
-
 filter_session::filter_session(std::shared_ptr<core> state) : core_{std::move(state)} {}
 filter_session::~filter_session() { core_->close(); }
 
+hook_answer filter_session::ask(hook which, hook_argument what, reply_to reply) {
+  return core_->call(which, std::move(what), std::move(reply));
+}
 hook_answer filter_session::on_connect(filter_session_view session, reply_to reply) {
-  auto call = core_->provider->table().on_connect;
-  return core_->call(hook::connect, hook_op(hook::connect, call, show(std::move(session))), std::move(reply));
+  return ask(hook::connect, shown(std::move(session)), std::move(reply));
 }
 hook_answer filter_session::on_helo(filter_session_view session, reply_to reply) {
-  auto call = core_->provider->table().on_helo;
-  return core_->call(hook::helo, hook_op(hook::helo, call, show(std::move(session))), std::move(reply));
+  return ask(hook::helo, shown(std::move(session)), std::move(reply));
 }
 hook_answer filter_session::on_auth(filter_session_view session, reply_to reply) {
-  auto call = core_->provider->table().on_auth;
-  return core_->call(hook::auth, hook_op(hook::auth, call, show(std::move(session))), std::move(reply));
+  return ask(hook::auth, shown(std::move(session)), std::move(reply));
 }
 hook_answer filter_session::on_mail(filter_address sender, reply_to reply) {
-  auto call = core_->provider->table().on_mail;
-  auto shown = std::make_unique<address_shown>(std::move(sender));
-  return core_->call(hook::mail, hook_op(hook::mail, call, std::move(shown)), std::move(reply));
+  return ask(hook::mail, shown(std::move(sender)), std::move(reply));
 }
 hook_answer filter_session::on_recipient(filter_address recipient, reply_to reply) {
-  auto call = core_->provider->table().on_recipient;
-  auto shown = std::make_unique<address_shown>(std::move(recipient));
-  return core_->call(hook::recipient, hook_op(hook::recipient, call, std::move(shown)), std::move(reply));
+  return ask(hook::recipient, shown(std::move(recipient)), std::move(reply));
 }
 hook_answer filter_session::on_header(filter_header header, reply_to reply) {
-  auto call = core_->provider->table().on_header;
-  auto shown = std::make_unique<header_shown>(std::move(header));
-  return core_->call(hook::header, hook_op(hook::header, call, std::move(shown)), std::move(reply));
+  return ask(hook::header, shown(std::move(header)), std::move(reply));
 }
 hook_answer filter_session::on_body(slice chunk, reply_to reply) {
-  auto call = core_->provider->table().on_body;
-  auto shown = std::make_unique<slice_shown>(std::move(chunk));
-  return core_->call(hook::body, hook_op(hook::body, call, std::move(shown)), std::move(reply));
+  return ask(hook::body, shown(std::move(chunk)), std::move(reply));
 }
 hook_answer filter_session::on_end(filter_message message, reply_to reply) {
-  auto call = core_->provider->table().on_end;
-  auto shown = std::make_unique<message_shown>(std::move(message));
-  return core_->call(hook::end, hook_op(hook::end, call, std::move(shown)), std::move(reply));
+  return ask(hook::end, shown(std::move(message)), std::move(reply));
 }
 void filter_session::on_reset() { core_->reset(); }
 

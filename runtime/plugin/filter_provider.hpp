@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
-#include <vector>
 
+#include "runtime/plugin/filter_shown.hpp"
 #include "runtime/plugin/instance.hpp"
 
 namespace hedwig::plugin {
@@ -37,7 +38,7 @@ private:
 
   std::shared_ptr<instance> owner_;
   hedwig_filter table_{};
-  std::vector<bool> wanted_;
+  std::array<bool, 9> wanted_{};
 };
 
 /// One SMTP session's state in one filter. Not thread-safe: owned by one session actor. One hook at a time: the next
@@ -54,6 +55,8 @@ public:
   filter_session(const filter_session&) = delete;
   filter_session& operator=(const filter_session&) = delete;
 
+  /// Any hook; `what` is what it is shown, of the type that belongs to it.
+  [[nodiscard]] hook_answer ask(hook which, hook_argument what, reply_to reply);
   [[nodiscard]] hook_answer on_connect(filter_session_view session, reply_to reply);
   [[nodiscard]] hook_answer on_helo(filter_session_view session, reply_to reply);
   [[nodiscard]] hook_answer on_auth(filter_session_view session, reply_to reply);

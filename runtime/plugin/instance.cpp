@@ -255,7 +255,8 @@ error instance::breaker_error() const {
 }
 
 std::optional<error> instance::refusal(std::uint8_t kind) const {
-  if (!breakers_[kind]->guard.refuses(services_->time().steady()))
+  auto& guard = breakers_[kind]->guard;
+  if (guard.at_ease() || !guard.refuses(services_->time().steady()))
     return std::nullopt;
   host_->counts.refused.fetch_add(1, std::memory_order_relaxed);
   return breaker_error();
@@ -263,6 +264,8 @@ std::optional<error> instance::refusal(std::uint8_t kind) const {
 
 void instance::report(const pending_op& call, breaker::end how) {
   auto& guard = breakers_[call.kind]->guard;
+  if (how == breaker::end::good && guard.at_ease())
+    return;
   auto changed = guard.report(call.admission, how, services_->time().steady());
   if (changed == breaker::change::none)
     return;

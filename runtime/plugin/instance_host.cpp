@@ -214,8 +214,11 @@ instance_host::instance_host(std::shared_ptr<host> services, std::string name, i
 void instance_host::complete(const hedwig_completion* done, std::size_t count) {
   completing_scope below;
   delivery answers;
-  std::vector<std::unique_ptr<pending_op>> ended; // what the plugin was shown lives until its call has returned
-  ended.reserve(count);
+  // What the plugin was shown lives until its call has returned. Nearly always it is one.
+  std::unique_ptr<pending_op> only;
+  std::vector<std::unique_ptr<pending_op>> ended;
+  if (count > 1)
+    ended.reserve(count);
   const auto now = services_->time().steady();
   for (auto& one : std::span{done, count}) {
     auto [op, late] = services_->ops().claim(one.op, owner_);
@@ -246,7 +249,10 @@ void instance_host::complete(const hedwig_completion* done, std::size_t count) {
       answers.add(std::move(op->reply), std::move(value));
     }
     op->settled(late);
-    ended.push_back(std::move(op));
+    if (count > 1)
+      ended.push_back(std::move(op));
+    else
+      only = std::move(op);
   }
   answers.send();
 }
