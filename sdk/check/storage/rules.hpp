@@ -60,7 +60,7 @@ inline constexpr rule list_metadata = storage("fill in hedwig_entry.metadata");
 inline constexpr rule list_cursor = storage("empty at first, then the last result's");
 inline constexpr rule cursor_size = storage("bytes of a cursor");
 inline constexpr rule claim_order = storage("CLAIM lists what is due and unclaimed by (due, id), and leases it");
-inline constexpr rule claim_lease = storage("no other CLAIM returns it.");
+inline constexpr rule claim_lease = storage("no other CLAIM returns it");
 inline constexpr rule claim_oldest = storage("Without a cursor it starts at the oldest.");
 inline constexpr rule claimed_flag = storage("a lease runs");
 
