@@ -76,7 +76,8 @@ struct raw_verdict {
         piece = {parts[0].owner().raw(), reinterpret_cast<const std::uint8_t*>(parts[0].view().data()),
                  parts[0].size()};
       edits.push_back({sizeof(hedwig_edit), static_cast<std::int32_t>(one.kind) + HEDWIG_EDIT_ADD_HEADER,
-                       raw_str(one.name), raw_str(one.value), one.index, 0, &piece, parts.empty() ? 0U : 1U});
+                       raw_str(one.name), raw_str(one.value), one.index, one.folded ? HEDWIG_EDIT_FOLDED : 0U, &piece,
+                       parts.empty() ? 0U : 1U});
     }
     for (auto& one : edits)
       pointers.push_back(&one);

@@ -158,6 +158,7 @@ void put(writer& to, const verdict& value) {
   to.text(value.enhanced_code).text(value.text).number(static_cast<std::uint32_t>(value.edits.size()));
   for (auto& one : value.edits) {
     to.number(static_cast<std::uint8_t>(one.kind)).text(one.name).text(one.value).number(one.index);
+    to.number(static_cast<std::uint8_t>(one.folded));
     put_body(to, one.body);
   }
 }
@@ -166,12 +167,13 @@ void get(reader& from, verdict& value) {
   value.code = from.number<std::int32_t>();
   value.enhanced_code = from.text();
   value.text = from.text();
-  value.edits.resize(from.count(17));
+  value.edits.resize(from.count(18));
   for (auto& one : value.edits) {
     one.kind = static_cast<edit_kind>(from.number<std::uint8_t>());
     one.name = from.text();
     one.value = from.text();
     one.index = from.number<std::uint32_t>();
+    one.folded = from.number<std::uint8_t>() != 0;
     if (auto body = from.text(); !body.empty())
       one.body.append_copy(body);
   }

@@ -25,7 +25,7 @@ bool reads(std::string_view bytes) {
 
 verdict rich_verdict() {
   verdict out{verdict_action::proceed, 0, "2.0.0", "text", {}};
-  out.edits.push_back({edit_kind::add_header, "X-A", "1", 2, {}});
+  out.edits.push_back({edit_kind::add_header, "X-A", "1", 2, {}, true});
   out.edits.push_back({edit_kind::replace_body, "", "", 0, {}});
   out.edits.back().body.append_copy("new body");
   return out;
@@ -45,6 +45,8 @@ TEST(wire, gives_back_what_was_put) {
   ASSERT_EQ(got.edits.size(), 2U);
   EXPECT_EQ(got.edits[0].name, "X-A");
   EXPECT_EQ(got.edits[0].index, 2U);
+  EXPECT_TRUE(got.edits[0].folded);
+  EXPECT_FALSE(got.edits[1].folded);
   EXPECT_EQ(got.edits[1].kind, edit_kind::replace_body);
   EXPECT_EQ(got.edits[1].body.flatten(), "new body");
   auto bytes = bytes_of(rich_identity());
