@@ -108,7 +108,7 @@ struct state_stats {
 class store {
 public:
   /// Limits that a store may well have, here so that all have the same. Bodies under way at once;
-  static constexpr std::size_t stages_max = 512;
+  static constexpr std::size_t stages_max = 4096;
   /// what one LIST or CLAIM looks at; and what it returns at most, in entries and in bytes of metadata.
   static constexpr std::size_t walk_max = 65536;
   static constexpr std::size_t page_entries_max = 4096;
