@@ -67,7 +67,7 @@ test: build-tests
 	@ctest --test-dir build/dev --output-on-failure --timeout 600 -j $(TEST_JOBS) $(CTEST_ARGS)
 
 asan: packages-test
-	@scripts/build asan tests -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_TESTS=ON
+	@scripts/build asan tests -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY) -DHEDWIG_TESTS=ON
 	@ctest --test-dir build/asan --output-on-failure --timeout 600 -j $(TEST_JOBS) -LE e2e $(CTEST_ARGS)
 
 bench: packages-test
