@@ -442,24 +442,27 @@ TEST_F(loop_test, thousands_of_clients_that_leave_in_every_way_leave_nothing_beh
   auto before = descriptors_open();
   constexpr unsigned clients = 8, rounds = 400;
   std::atomic<int> alive{0};
+  std::atomic<unsigned> begun{0};
   auto second = make_epoll_loop(time_);
   ASSERT_TRUE(second);
   auto& other = **second;
   unsigned count = 0;
   accepting_.take = [&](std::unique_ptr<connection> fresh) {
     auto fate = ++count % 7;
+    auto begin = [&, fate](loop& on, std::unique_ptr<connection> taken) {
+      new storm_session{on, std::move(taken), alive, fate};
+      ++begun;
+    };
     if (count % 2 == 0)
-      new storm_session{*loop_, std::move(fresh), alive, fate};
+      begin(*loop_, std::move(fresh));
     else
-      other.post([&, fate, moved = std::move(fresh)]() mutable {
-        new storm_session{other, std::move(moved), alive, fate};
-      });
+      other.post([&, begin, moved = std::move(fresh)]() mutable { begin(other, std::move(moved)); });
   };
   std::thread runner{[&] { other.run(); }};
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < clients; ++i)
     threads.emplace_back([&, i] { storm(acceptor_->local(), i, rounds); });
-  EXPECT_TRUE(run_until([&] { return count == clients * rounds; }));
+  EXPECT_TRUE(run_until([&] { return begun == clients * rounds; }));
   for (auto& each : threads)
     each.join();
   EXPECT_TRUE(run_until(
