@@ -26,21 +26,23 @@ constexpr int ended_for_owing = 75;
 constexpr int relay_gone = 0;
 
 std::string encode(const result<plugin::outcome>& value) {
+  using plugin::wire::answer_kind;
   writer out;
+  auto begin = [&](answer_kind kind) { out.number(static_cast<std::uint8_t>(kind)); };
   if (!value) {
-    out.number(std::uint8_t{0});
+    begin(answer_kind::failure);
     put(out, value.error());
   } else if (auto* verdict = std::get_if<plugin::verdict>(&*value)) {
-    out.number(std::uint8_t{2});
+    begin(answer_kind::verdict);
     put(out, *verdict);
   } else if (auto* who = std::get_if<plugin::identity>(&*value)) {
-    out.number(std::uint8_t{3});
+    begin(answer_kind::identity);
     put(out, *who);
   } else if (auto* secret = std::get_if<plugin::scram_secret>(&*value)) {
-    out.number(std::uint8_t{4});
+    begin(answer_kind::scram_secret);
     put(out, *secret);
   } else {
-    out.number(std::uint8_t{1});
+    begin(answer_kind::nothing);
   }
   return std::move(out.bytes());
 }
@@ -105,7 +107,7 @@ void line::send(frame kind, std::uint64_t number, std::string_view payload) {
     if (kind != frame::answer)
       return;
     writer out;
-    out.number(std::uint8_t{0});
+    out.number(static_cast<std::uint8_t>(plugin::wire::answer_kind::failure));
     put(out, error{HEDWIG_E_UNSUPPORTED, "its answer is larger than 32 MiB, the most of a process of its own", {}, 0});
     return send(kind, number, out.bytes());
   }

@@ -100,7 +100,7 @@ struct isolated_table {
     wire::writer payload;
     payload.number(session.number).number(static_cast<std::uint8_t>(Which)).number(session.owner->left(op));
     wire::put(payload, value);
-    session.owner->ask(wire::frame::hook, op, payload.bytes(), session.generation);
+    session.owner->ask(wire::frame::hook, wire::answer_kind::verdict, op, payload.bytes(), session.generation);
   }
   template <hook Which>
   static void on_session(void* state, hedwig_op* op, const hedwig_filter_session* raw) {
@@ -122,16 +122,16 @@ struct isolated_table {
     payload.bytes().reserve(raw->size + 64);
     payload.number(session.number).number(static_cast<std::uint8_t>(hook::body)).number(session.owner->left(op));
     payload.text({reinterpret_cast<const char*>(raw->data), raw->size});
-    session.owner->ask(wire::frame::hook, op, payload.bytes(), session.generation);
+    session.owner->ask(wire::frame::hook, wire::answer_kind::verdict, op, payload.bytes(), session.generation);
   }
   static void on_delivery(void* self, hedwig_op* op, const hedwig_filter_delivery* raw) {
     wire::writer payload;
     payload.number(of(self).left(op));
     wire::put(payload, filter_delivery{value_of(*raw->message), raw->attempt, own(raw->destination)});
-    of(self).ask(wire::frame::delivery, op, payload.bytes(), 0);
+    of(self).ask(wire::frame::delivery, wire::answer_kind::verdict, op, payload.bytes(), 0);
   }
 
-  template <std::uint8_t Which>
+  template <std::uint8_t Which, wire::answer_kind Expected = wire::answer_kind::identity>
   static void question(void* self, hedwig_op* op, const hedwig_auth_request* raw) {
     auth_request request{.mechanism = own(raw->mechanism),
                          .username = own(raw->username),
@@ -145,7 +145,7 @@ struct isolated_table {
     wire::writer payload;
     payload.number(Which).number(of(self).left(op));
     wire::put(payload, request);
-    of(self).ask(wire::frame::ask, op, payload.bytes(), 0);
+    of(self).ask(wire::frame::ask, Expected, op, payload.bytes(), 0);
     std::ranges::fill(request.secret, '\0');
     std::ranges::fill(payload.bytes(), '\0');
   }
@@ -172,7 +172,7 @@ struct isolated_table {
     made.struct_size = sizeof made;
     made.verify_password = real.verify_password ? question<0> : nullptr;
     made.verify_token = real.verify_token ? question<1> : nullptr;
-    made.fetch_scram = real.fetch_scram ? question<2> : nullptr;
+    made.fetch_scram = real.fetch_scram ? question<2, wire::answer_kind::scram_secret> : nullptr;
     made.lookup = real.lookup ? question<3> : nullptr;
     return made;
   }

@@ -182,7 +182,7 @@ void isolated_instance::stop(hedwig_op* op) {
 void isolated_instance::reload(hedwig_op* op, const hedwig_config& config) {
   wire::writer payload;
   wire::put(payload, config);
-  ask(wire::frame::reload, op, payload.bytes(), 0, &config);
+  ask(wire::frame::reload, wire::answer_kind::nothing, op, payload.bytes(), 0, &config);
 }
 
 std::pair<std::uint64_t, std::uint64_t> isolated_instance::open(std::string_view payload) {
@@ -202,8 +202,8 @@ void isolated_instance::tell(wire::frame kind, std::uint64_t number, std::uint64
     queue(lock, kind, number, {});
 }
 
-void isolated_instance::ask(wire::frame kind, hedwig_op* op, std::string_view payload, std::uint64_t generation,
-                            const hedwig_config* reloading) {
+void isolated_instance::ask(wire::frame kind, wire::answer_kind expected, hedwig_op* op, std::string_view payload,
+                            std::uint64_t generation, const hedwig_config* reloading) {
   if (payload.size() > wire::frame_max / 2)
     return fail(op, HEDWIG_E_UNSUPPORTED, "too large for a process of its own: more than 16 MiB in one call");
   std::unique_lock lock{mutex_};
@@ -212,7 +212,7 @@ void isolated_instance::ask(wire::frame kind, hedwig_op* op, std::string_view pa
                  std::chrono::seconds{1};
   if (phase_ == phase::running && (generation == 0 || generation == generation_) &&
       outgoing_.size() - sent_ + payload.size() < isolated_provider::outgoing_max) {
-    open_[number] = {op, give_up};
+    open_[number] = {op, expected, give_up};
     if (reloading != nullptr)
       reloading_[number] = *reloading;
     return queue(lock, kind, number, payload);
@@ -421,8 +421,10 @@ bool isolated_instance::answer(wire::received& frame) {
   {
     std::lock_guard lock{mutex_};
     auto found = open_.find(frame.number);
-    if (found == open_.end())
-      return false; // never asked, or answered before
+    if (found == open_.end()) {
+      why_ = "it answered what it was not asked, or twice";
+      return false;
+    }
     of = found->second;
     open_.erase(found);
     if (auto node = reloading_.extract(frame.number))
@@ -433,8 +435,13 @@ bool isolated_instance::answer(wire::received& frame) {
     fail(of.op, HEDWIG_E_INTERNAL, "its process said what cannot be read");
     return false;
   };
-  switch (from.number<std::uint8_t>()) {
-  case 0: {
+  auto kind = static_cast<wire::answer_kind>(from.number<std::uint8_t>());
+  if (kind != of.expected && kind != wire::answer_kind::failure) {
+    why_ = "it answered as if it had been asked something else";
+    return broken(); // its result would be read as one of another kind
+  }
+  switch (kind) {
+  case wire::answer_kind::failure: {
     error why;
     wire::get(from, why);
     if (!from.well() || why.status == HEDWIG_OK)
@@ -442,7 +449,7 @@ bool isolated_instance::answer(wire::received& frame) {
     complete(of.op, why.status, nullptr, &why);
     return true;
   }
-  case 1:
+  case wire::answer_kind::nothing:
     if (!from.well())
       return broken();
     if (reloaded) {
@@ -451,7 +458,7 @@ bool isolated_instance::answer(wire::received& frame) {
     }
     complete(of.op, HEDWIG_OK);
     return true;
-  case 2: {
+  case wire::answer_kind::verdict: {
     verdict value;
     wire::get(from, value);
     if (!from.well())
@@ -460,7 +467,7 @@ bool isolated_instance::answer(wire::received& frame) {
     complete(of.op, HEDWIG_OK, &raw.raw);
     return true;
   }
-  case 3: {
+  case wire::answer_kind::identity: {
     identity who;
     wire::get(from, who);
     if (!from.well())
@@ -469,7 +476,7 @@ bool isolated_instance::answer(wire::received& frame) {
     complete(of.op, HEDWIG_OK, &raw.raw);
     return true;
   }
-  case 4: {
+  case wire::answer_kind::scram_secret: {
     scram_secret secret;
     wire::get(from, secret);
     if (!from.well())
@@ -484,9 +491,8 @@ bool isolated_instance::answer(wire::received& frame) {
     complete(of.op, HEDWIG_OK, &raw);
     return true;
   }
-  default:
-    return broken();
   }
+  return broken();
 }
 
 bool isolated_instance::log(const wire::received& frame) const {
@@ -532,6 +538,9 @@ bool isolated_instance::metric(const wire::received& frame) {
 
 bool isolated_instance::too_late() {
   auto now = spec_->services_->time().steady();
+  if (now < next_look_)
+    return false;
+  next_look_ = now + look_around;
   std::lock_guard lock{mutex_};
   if (phase_ == phase::stopping && now >= stop_by_)
     why_ = "it did not stop";

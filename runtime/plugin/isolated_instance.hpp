@@ -39,9 +39,10 @@ public:
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> open(std::string_view payload);
   /// Sends what has no answer, unless that process is gone.
   void tell(wire::frame kind, std::uint64_t number, std::uint64_t generation);
-  /// Sends a call; the op is completed once, whatever happens. `generation` 0: any process will do.
-  void ask(wire::frame kind, hedwig_op* op, std::string_view payload, std::uint64_t generation,
-           const hedwig_config* reloading = nullptr);
+  /// Sends a call, which only `expected` or a failure may answer; the op is completed once, whatever happens.
+  /// `generation` 0: any process will do.
+  void ask(wire::frame kind, wire::answer_kind expected, hedwig_op* op, std::string_view payload,
+           std::uint64_t generation, const hedwig_config* reloading = nullptr);
   /// Nanoseconds until its deadline.
   [[nodiscard]] std::int64_t left(const hedwig_op* op) const;
 
@@ -49,6 +50,7 @@ private:
   enum class phase : std::uint8_t { starting, running, resting, stopping, ended };
   struct pending {
     hedwig_op* op;
+    wire::answer_kind expected;
     steady_time give_up; ///< the process is ended when it has not answered by then
   };
 
@@ -92,6 +94,7 @@ private:
   bool stopped_ = false; ///< it said so
   error start_error_;
   std::chrono::nanoseconds pause_{};
+  steady_time next_look_{}; ///< for calls that are too late
   steady_time began_{};
   std::map<std::uint64_t, std::uint64_t> metrics_;       ///< its number, the host's
   std::map<std::string, std::uint64_t> metrics_by_name_; ///< kept when it is started again

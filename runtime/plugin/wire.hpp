@@ -44,6 +44,9 @@ enum class frame : std::uint8_t {
   metric_set,     ///< process
 };
 
+/// What an answer holds, its first byte. Who asked says which it may be besides a failure.
+enum class answer_kind : std::uint8_t { failure, nothing, verdict, identity, scram_secret };
+
 /// Integers are little-endian, texts have their length before them.
 class writer {
 public:

@@ -223,6 +223,9 @@ class Isolated(Contained):
     def test_one_that_says_what_cannot_be_read(self):
         self.judge("garble", "cannot be read")
 
+    def test_one_that_answers_as_if_another_question_had_been_asked(self):
+        self.judge("lie", "as if it had been asked something else")
+
     def test_one_that_answers_nonsense_is_refused_and_lives(self):
         relay = self.relay_apart("unknown-verdict")
         pid = self.process(relay)["pid"]

@@ -45,6 +45,21 @@ struct provider {
       const char text[] = "\xff\xff\xff\xff garbage";
       static_cast<void>(::send(3, text, sizeof text, MSG_NOSIGNAL));
     }
+    if (does("lie")) { // an answer to its third request, on_end of the first message, as a directory would give it
+      const char identity[] = "\3"
+                              "\1\0\0\0x"
+                              "\0\0\0\0"
+                              "\0\0\0\0"
+                              "\0\0\0\0";
+      std::string frame{"\0\0\0\0"
+                        "\12"
+                        "\3\0\0\0\0\0\0\0",
+                        13};
+      frame.append(identity, sizeof identity - 1).append(32, '\0'); // limits, cache time
+      frame[0] = static_cast<char>(frame.size() - 4);
+      static_cast<void>(::send(3, frame.data(), frame.size(), MSG_NOSIGNAL));
+      std::this_thread::sleep_for(std::chrono::hours{1});
+    }
     if (does("error"))
       finish(op, nullptr, HEDWIG_E_INTERNAL);
     if (does("double")) {
