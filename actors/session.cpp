@@ -413,12 +413,8 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
     relay().counts.refused("header").add();
     return std::unexpected<smtp::reply>{smtp::header_reply(prepared.error())};
   }
-  if (!may_write_from(*prepared))
-    return std::unexpected<smtp::reply>{smtp::replies::from_not_owned};
-  if (auto* limit = user_limit_of(
-          user_.empty() ? smtp::user_limits::verdict::within
-                        : relay().users.take(user_, allowance(), envelope.recipients.size(), relay().time.steady())))
-    return std::unexpected<smtp::reply>{*limit};
+  if (auto* why = refuse_to_user(*prepared, envelope.recipients.size()))
+    return std::unexpected<smtp::reply>{*why};
 
   made.envelope.reverse_path = envelope.reverse_path.text();
   for (auto& one : envelope.recipients) {

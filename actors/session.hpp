@@ -89,6 +89,7 @@ private:
   [[nodiscard]] const smtp::standard_reply* user_limit_of(smtp::user_limits::verdict found);
   [[nodiscard]] smtp::user_allowance allowance() const noexcept;
   [[nodiscard]] const smtp::standard_reply* look_at_user(std::size_t recipients);
+  [[nodiscard]] const smtp::standard_reply* refuse_to_user(const mail::prepared& header, std::size_t recipients);
   [[nodiscard]] bool may_relay_to(const mail::address& forward_path) const;
   /// Or the reply that refuses it; counted already.
   [[nodiscard]] std::expected<queue::message, smtp::reply> make_message(const smtp::transaction& envelope,

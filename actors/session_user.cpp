@@ -97,4 +97,13 @@ const smtp::standard_reply* session::look_at_user(std::size_t recipients) {
   return user_limit_of(relay().users.look(user_, allowance(), recipients, relay().time.steady()));
 }
 
+/// What his provider says of a message that is there. One that may pass counts against his limits.
+const smtp::standard_reply* session::refuse_to_user(const mail::prepared& header, std::size_t recipients) {
+  if (!may_write_from(header))
+    return &smtp::replies::from_not_owned;
+  if (user_.empty())
+    return nullptr;
+  return user_limit_of(relay().users.take(user_, allowance(), recipients, relay().time.steady()));
+}
+
 } // namespace hedwig

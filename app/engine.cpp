@@ -34,7 +34,7 @@ result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events e
   made->context_.emplace(clock::system(), made->policy_, random_seed());
   if (auto opened = made->open_resolver(); !opened)
     return std::unexpected{opened.error()};
-  made->providers_->use_metrics(made->context_->metrics);
+  made->providers_->use_metrics(&made->context_->metrics);
   auto plugins = made->providers_->start(plan);
   if (!plugins)
     return std::unexpected{plugins.error()};
@@ -144,8 +144,10 @@ engine::~engine() {
     loop->stop();
   for (auto& thread : threads_)
     thread.join();
-  if (providers_)
+  if (providers_) {
     providers_->stop();
+    providers_->use_metrics(nullptr);
+  }
   if (context_)
     context_->plugins = {};
   units_.clear();

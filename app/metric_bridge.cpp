@@ -46,7 +46,7 @@ std::uint64_t metric_bridge::declare(std::string_view instance, int kind, std::s
 }
 
 void metric_bridge::add(std::uint64_t metric, double value) noexcept {
-  if (!std::isfinite(value))
+  if (!std::isfinite(value) || metrics_.load(std::memory_order_acquire) == nullptr)
     return;
   if (kind_of(metric) == HEDWIG_METRIC_COUNTER && value > 0)
     metric_of<telemetry::counter>(metric).add(static_cast<std::uint64_t>(std::min(value, 1e15)));
@@ -57,7 +57,8 @@ void metric_bridge::add(std::uint64_t metric, double value) noexcept {
 }
 
 void metric_bridge::set(std::uint64_t metric, double value) noexcept {
-  if (kind_of(metric) == HEDWIG_METRIC_GAUGE && std::isfinite(value))
+  if (kind_of(metric) == HEDWIG_METRIC_GAUGE && std::isfinite(value) &&
+      metrics_.load(std::memory_order_acquire) != nullptr)
     metric_of<telemetry::gauge>(metric).set(static_cast<std::int64_t>(std::clamp(value, -1e15, 1e15)));
 }
 

@@ -45,8 +45,8 @@ public:
   [[nodiscard]] config::reload_options reload_options();
   /// What plugins look up names with: set before start(), null before it goes.
   void use_resolver(dns::resolver* resolver) { host_->use_resolver(resolver); }
-  /// Where plugins count: set before start(), outlives stop().
-  void use_metrics(telemetry::metrics& metrics) { metrics_->attach(metrics); }
+  /// Where plugins count: set before start(), null after stop().
+  void use_metrics(telemetry::metrics* metrics) { metrics_->attach(metrics); }
   /// Creates and starts them; the store first. An error names the provider.
   [[nodiscard]] result<relay_plugins> start(const provider_plan& plan);
   /// Hands reloadable settings to those that run under the same name.

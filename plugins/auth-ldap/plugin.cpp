@@ -2,6 +2,7 @@
 // The auth provider "ldap": users, groups and their rights from a directory. It blocks, so the host calls it on worker
 // threads.
 #include <hedwig/auth.hpp>
+#include <hedwig/reloadable.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <mutex>
 
 #include "directory.hpp"
 #include "login_cache.hpp"
@@ -73,11 +73,11 @@ public:
     : host_{host}, metrics_{host}, now_{make(read_settings(config))} {}
 
   void start() { greet(*current()); }
-  void stop() { replace(nullptr); }
+  void stop() { now_.replace(nullptr); }
   void reload(const hedwig::sdk::config& config) {
     auto next = make(read_settings(config));
     greet(*next);
-    replace(std::move(next));
+    now_.replace(std::move(next));
   }
 
   void verify_password(const hedwig_auth_request& request, op done) {
@@ -167,19 +167,16 @@ private:
     return state->users.fetch_scram(view(request.username), deadline);
   }
 
+  /// What is in force; a call may still come from a worker's queue while the provider stops.
   std::shared_ptr<in_force> current() const {
-    std::lock_guard lock{*mutex_};
-    return now_;
-  }
-  void replace(std::shared_ptr<in_force> next) {
-    std::lock_guard lock{*mutex_};
-    now_.swap(next);
+    if (auto now = now_.current())
+      return now;
+    throw failure{HEDWIG_E_UNAVAILABLE, "the provider stops"};
   }
 
   hedwig::sdk::host host_;
   metrics metrics_;
-  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
-  std::shared_ptr<in_force> now_;
+  hedwig::sdk::reloadable<in_force> now_;
 };
 
 constexpr auto provider = hedwig::sdk::auth_provider<ldap_users>::make(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The auth provider "static": users from the configuration and from a file.
 #include <hedwig/auth.hpp>
+#include <hedwig/reloadable.hpp>
 
 #include <memory>
-#include <mutex>
 
 #include "users.hpp"
 
@@ -59,13 +59,13 @@ public:
 
   static_users(hedwig::sdk::host host, const hedwig::sdk::config& config) : host_{host} { remember(config); }
 
-  void start() { replace(load(listed_, file_)); }
+  void start() { users_.replace(load(listed_, file_)); }
 
   void reload(const hedwig::sdk::config& config) {
     auto before = std::pair{listed_, file_};
     remember(config);
     try {
-      replace(load(listed_, file_));
+      users_.replace(load(listed_, file_));
     } catch (...) {
       std::tie(listed_, file_) = before;
       throw;
@@ -73,7 +73,7 @@ public:
   }
 
   hedwig::sdk::identity verify_password(const hedwig_auth_request& request) {
-    auto now = current();
+    auto now = users_.current();
     std::string name{hedwig::sdk::view(request.username)};
     auto secret = hedwig::sdk::view(request.secret);
     // RFC 4616, section 2: no NUL; the host has cut what is longer than any password.
@@ -123,20 +123,10 @@ private:
     return made;
   }
 
-  void replace(std::shared_ptr<const users> next) {
-    std::lock_guard lock{*mutex_};
-    users_ = std::move(next);
-  }
-  std::shared_ptr<const users> current() const {
-    std::lock_guard lock{*mutex_};
-    return users_;
-  }
-
   hedwig::sdk::host host_;
   std::vector<user_entry> listed_;
   std::string file_;
-  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
-  std::shared_ptr<const users> users_;
+  hedwig::sdk::reloadable<const users> users_;
 };
 
 constexpr auto provider =

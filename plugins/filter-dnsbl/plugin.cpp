@@ -2,6 +2,7 @@
 // The filter providers "dnsbl" and, built with HEDWIG_DNSBL_TAGS, "dnsbl-tag": lists in the DNS of clients and domains.
 #include <hedwig/dns.hpp>
 #include <hedwig/filter.hpp>
+#include <hedwig/reloadable.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -24,18 +25,12 @@ struct dnsbl_state {
       refused{h, HEDWIG_METRIC_COUNTER, "refused", "", "Senders refused or put off."},
       lists{std::make_shared<const list_set>(read_lists(config))} {}
 
-  std::shared_ptr<const list_set> current() {
-    std::lock_guard lock{mutex};
-    return lists;
-  }
-
   hedwig::sdk::host host;
   hedwig::sdk::dns dns;
   hedwig::sdk::metric listed;
   hedwig::sdk::metric unanswered;
   hedwig::sdk::metric refused;
-  std::mutex mutex;
-  std::shared_ptr<const list_set> lists;
+  hedwig::sdk::reloadable<const list_set> lists;
 };
 
 /// All questions of one MAIL. Answers come on the host's threads; the last one completes the op.
@@ -154,7 +149,7 @@ public:
   verdict on_auth(const hedwig_filter_session& shown) { return learn(shown); }
 
   void on_mail(const hedwig_filter_address& sender, hedwig::sdk::op op) {
-    auto lists = shared_->current();
+    auto lists = shared_->lists.current();
     inquiry_.reset();
     if (is_exempt(*lists))
       return op.finish();
@@ -206,9 +201,7 @@ public:
     : shared_{std::make_shared<dnsbl_state>(host, config)} {}
 
   void reload(const hedwig::sdk::config& config) {
-    auto next = std::make_shared<const list_set>(read_lists(config));
-    std::lock_guard lock{shared_->mutex};
-    shared_->lists = std::move(next);
+    shared_->lists.replace(std::make_shared<const list_set>(read_lists(config)));
   }
 
   class session : public dnsbl_session {
@@ -222,7 +215,7 @@ public:
 #ifdef HEDWIG_DNSBL_TAGS
     /// Marks what comes from listed senders, and lets nobody bring a mark of his own.
     verdict on_end(const hedwig_filter_message&) {
-      auto name = shared_->current()->tag_header;
+      auto name = shared_->lists.current()->tag_header;
       verdict out{HEDWIG_CONTINUE, {}, {}, { { HEDWIG_EDIT_DELETE_HEADER, name, {}, 0 } }};
       if (auto value = inquiry_ ? inquiry_->tag() : std::string{}; !value.empty())
         out.edits.push_back({HEDWIG_EDIT_ADD_HEADER, name, value});

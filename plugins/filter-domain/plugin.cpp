@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The filter provider "domain": who may send, and to whom, by domain.
 #include <hedwig/filter.hpp>
+#include <hedwig/reloadable.hpp>
 
 #include <memory>
-#include <mutex>
 
 #include "domain_rules.hpp"
 
@@ -63,16 +63,12 @@ public:
 
   domain_filter(hedwig::sdk::host, const hedwig::sdk::config& config) : rules_{read_rules(config)} {}
 
-  void reload(const hedwig::sdk::config& config) {
-    auto next = read_rules(config);
-    std::lock_guard lock{*mutex_};
-    rules_ = std::move(next);
-  }
+  void reload(const hedwig::sdk::config& config) { rules_.replace(read_rules(config)); }
 
   /// A session keeps the rules it began with.
   class session {
   public:
-    session(domain_filter& owner, const hedwig_filter_session&) : rules_{owner.current()} {}
+    session(domain_filter& owner, const hedwig_filter_session&) : rules_{owner.rules_.current()} {}
 
     hedwig::sdk::verdict on_mail(const hedwig_filter_address& sender) {
       auto address = hedwig::sdk::view(sender.address);
@@ -93,13 +89,7 @@ public:
   };
 
 private:
-  std::shared_ptr<const rule_set> current() const {
-    std::lock_guard lock{*mutex_};
-    return rules_;
-  }
-
-  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
-  std::shared_ptr<const rule_set> rules_;
+  hedwig::sdk::reloadable<const rule_set> rules_;
 };
 
 constexpr auto provider = hedwig::sdk::filter_provider<domain_filter>::make(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The filter provider "headers": adds, removes and rewrites header fields by rules.
 #include <hedwig/filter.hpp>
+#include <hedwig/reloadable.hpp>
 
 #include <memory>
-#include <mutex>
 
 #include "rule_config.hpp"
 #include "rules.hpp"
@@ -19,11 +19,7 @@ public:
 
   headers_filter(hedwig::sdk::host, const hedwig::sdk::config& config) : rules_{read_rules(config)} {}
 
-  void reload(const hedwig::sdk::config& config) {
-    auto next = read_rules(config);
-    std::lock_guard lock{*mutex_};
-    rules_ = std::move(next);
-  }
+  void reload(const hedwig::sdk::config& config) { rules_.replace(read_rules(config)); }
 
   /// A message keeps the rules it began with.
   class session {
@@ -34,7 +30,7 @@ public:
     hedwig::sdk::verdict on_auth(const hedwig_filter_session& shown) { return learn(shown); }
 
     hedwig::sdk::verdict on_mail(const hedwig_filter_address& sender) {
-      rules_ = owner_.current();
+      rules_ = owner_.rules_.current();
       fields_.clear();
       facts_[variable::sender] = view(sender.address);
       return {};
@@ -83,13 +79,7 @@ public:
   };
 
 private:
-  std::shared_ptr<const rule_set> current() const {
-    std::lock_guard lock{*mutex_};
-    return rules_;
-  }
-
-  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
-  std::shared_ptr<const rule_set> rules_;
+  hedwig::sdk::reloadable<const rule_set> rules_;
 };
 
 constexpr auto provider = hedwig::sdk::filter_provider<headers_filter>::make(

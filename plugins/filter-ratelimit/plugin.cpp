@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The filter provider "ratelimit": how many messages and recipients a client, user, sender or recipient may have.
 #include <hedwig/filter.hpp>
+#include <hedwig/reloadable.hpp>
 #include <hedwig/services.hpp>
 
 #include <memory>
-#include <mutex>
 #include <unordered_set>
 
 #include "limits.hpp"
@@ -24,11 +24,7 @@ public:
   ratelimit_filter(hedwig::sdk::host host, const hedwig::sdk::config& config)
     : shared_{std::make_unique<shared>(host, config)} {}
 
-  void reload(const hedwig::sdk::config& config) {
-    auto next = read_limits(config);
-    std::lock_guard lock{shared_->mutex};
-    shared_->limits = std::move(next);
-  }
+  void reload(const hedwig::sdk::config& config) { shared_->limits.replace(read_limits(config)); }
 
   /// A transaction keeps the limits it began with.
   class session {
@@ -41,7 +37,7 @@ public:
     /// Refuses early what could not go on; nothing is taken before there is a recipient.
     verdict on_mail(const hedwig_filter_address& sender) {
       on_reset();
-      limits_ = shared_.current();
+      limits_ = shared_.limits.current();
       who_.address = view(sender.address);
       exempt_ = is_exempt(*limits_, who_);
       for (auto& one : limits_->limits) {
@@ -146,17 +142,12 @@ private:
     bucket_key key(const limit& one, std::string_view value) const {
       return table.key(static_cast<std::size_t>(one.by), one.name, value);
     }
-    std::shared_ptr<const limit_set> current() {
-      std::lock_guard lock{mutex};
-      return limits;
-    }
 
     hedwig::sdk::host host;
     hedwig::sdk::metric refused;
     hedwig::sdk::metric evicted;
     bucket_table table;
-    std::mutex mutex;
-    std::shared_ptr<const limit_set> limits;
+    hedwig::sdk::reloadable<const limit_set> limits;
   };
 
   std::unique_ptr<shared> shared_;

@@ -18,6 +18,8 @@ struct user_allowance {
   std::uint32_t connections = 0;
   std::uint32_t messages_per_hour = 0;
   std::uint32_t recipients_per_day = 0;
+
+  [[nodiscard]] bool rates_are_free() const noexcept { return messages_per_hour == 0 && recipients_per_day == 0; }
 };
 
 /// What users did lately, over all their sessions. Bounded: above `users_max` the one without a session who did nothing
@@ -38,7 +40,7 @@ public:
   /// Whether one message more to so many recipients would be within the limits. Counts nothing.
   [[nodiscard]] verdict look(const std::string& user, const user_allowance& may, std::size_t recipients,
                              steady_time now);
-  /// Counts it, where it is.
+  /// Counts it, where it is, and where a rate is limited at all.
   [[nodiscard]] verdict take(const std::string& user, const user_allowance& may, std::size_t recipients,
                              steady_time now);
 
