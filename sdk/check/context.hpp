@@ -25,6 +25,8 @@ public:
   const settings_file& settings() const { return settings_; }
   /// The plugin's settings with {folder} and {unique} filled in. Throws unusable.
   std::shared_ptr<const hedwig_config> config() const { return settings_.read(provider(), folder_, unique_); }
+  /// The same with check.outage in force; null where the file has none.
+  std::shared_ptr<const hedwig_config> outage() const { return settings_.read_outage(provider(), folder_, unique_); }
   /// An empty folder of this test's own, gone after it.
   const std::string& folder() const { return folder_; }
   const std::string& unique() const { return unique_; }

@@ -24,7 +24,7 @@ host::host() : services_{std::make_unique<host_services>(clock_)} {
   table_.product = "hedwig-plugin-check";
   table_.version = HEDWIG_VERSION;
   table_.get_interface = [](const hedwig_host* raw, const char* id) { return self(raw).services_->find(id); };
-  table_.log_level = [](const hedwig_host*) -> std::int32_t { return HEDWIG_LOG_INFO; };
+  table_.log_level = [](const hedwig_host* raw) -> std::int32_t { return self(raw).log_level_; };
   table_.log = &host::log;
   table_.complete = &host::complete;
   table_.op_deadline = [](const hedwig_host*, const hedwig_op*) -> hedwig_time_ns { return INT64_MAX; };

@@ -62,6 +62,8 @@ public:
   std::mutex& mutex() { return mutex_; }
   std::condition_variable& changed() { return changed_; }
   std::vector<std::string> logs();
+  /// From now on the plugin is asked for lines of all levels.
+  void log_everything() { log_level_ = HEDWIG_LOG_TRACE; }
 
   /// Buffers of host and plugins that somebody still holds, in the whole process.
   static std::int64_t buffers_alive();
@@ -81,6 +83,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> logs_;
+  std::atomic<std::int32_t> log_level_{HEDWIG_LOG_INFO};
   struct noticed {
     const rule* which;
     std::string saw;

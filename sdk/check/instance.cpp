@@ -8,7 +8,9 @@
 
 namespace hedwig::check {
 
-instance::instance(context& run) : run_{run}, config_{run.config()} {}
+instance::instance(context& run) : instance{run, run.config()} {}
+
+instance::instance(context& run, std::shared_ptr<const hedwig_config> config) : run_{run}, config_{std::move(config)} {}
 
 // A test that failed leaves its instance as it is: the process ends, and stop() might wait for ever.
 instance::~instance() = default;

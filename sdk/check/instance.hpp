@@ -13,6 +13,8 @@ namespace hedwig::check {
 class instance {
 public:
   explicit instance(context& run);
+  /// With other settings than the file's.
+  instance(context& run, std::shared_ptr<const hedwig_config> config);
   ~instance();
 
   /// create and start. Throws broken when either fails.

@@ -25,6 +25,12 @@ inline constexpr std::string_view config =
 inline constexpr std::string_view storage =
 #include "check_generated/storage_h.inc"
     ;
+inline constexpr std::string_view auth =
+#include "check_generated/auth_h.inc"
+    ;
+inline constexpr std::string_view filter =
+#include "check_generated/filter_h.inc"
+    ;
 
 } // namespace text
 
@@ -39,6 +45,8 @@ consteval rule host(std::string_view words) { return quote("hedwig/host.h", text
 consteval rule plugin(std::string_view words) { return quote("hedwig/plugin.h", text::plugin, words); }
 consteval rule config(std::string_view words) { return quote("hedwig/config.h", text::config, words); }
 consteval rule storage(std::string_view words) { return quote("hedwig/storage.h", text::storage, words); }
+consteval rule auth(std::string_view words) { return quote("hedwig/auth.h", text::auth, words); }
+consteval rule filter(std::string_view words) { return quote("hedwig/filter.h", text::filter, words); }
 
 // ---- every plugin ----
 

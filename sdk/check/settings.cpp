@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/check/settings.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include "sdk/check/test.hpp"
@@ -174,6 +177,29 @@ std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const h
   return made;
 }
 
+constexpr std::array<std::string_view, 10> check_keys{"provider", "remote", "volatile",     "prepare",
+                                                      "cleanup",  "users",  "unknown_user", "refused_tokens",
+                                                      "scram",    "outage"};
+
+known_accounts read_accounts(const toml::table& root) {
+  known_accounts read;
+  auto table = root["check"];
+  if (auto* users = table["users"].as_array())
+    for (auto& one : *users) {
+      auto* user = one.as_table();
+      if (user == nullptr || !(*user)["name"].is_string())
+        refuse("check.users", "a table with a name, and a password or a token, belongs here");
+      read.users.push_back({(*user)["name"].value_or(std::string{}), (*user)["password"].value_or(std::string{}),
+                            (*user)["token"].value_or(std::string{})});
+    }
+  read.unknown_user = table["unknown_user"].value_or(read.unknown_user);
+  if (auto* tokens = table["refused_tokens"].as_array())
+    for (auto& one : *tokens)
+      read.refused_tokens.push_back(one.value_or(std::string{}));
+  read.scram = table["scram"].value_or(true);
+  return read;
+}
+
 } // namespace
 
 std::string fill_in(std::string text, std::string_view folder, std::string_view unique) {
@@ -200,11 +226,23 @@ settings_file::settings_file(const std::string& file) : settings_file{} {
   volatile_ = table["volatile"].value_or(false);
   prepare_ = table["prepare"].value_or(std::string{});
   cleanup_ = table["cleanup"].value_or(std::string{});
+  accounts_ = read_accounts(document_->root);
   if (auto* own = table.as_table())
     for (auto& [key, node] : *own)
-      if (key != "provider" && key != "remote" && key != "volatile" && key != "prepare" && key != "cleanup")
-        throw unusable{fmt::format("{}: check.{}: unknown; known are provider, remote, volatile, prepare, cleanup",
-                                   file, std::string_view{key.str()})};
+      if (std::ranges::find(check_keys, key.str()) == check_keys.end())
+        throw unusable{
+            fmt::format("{}: check.{}: unknown; known are {}", file, key.str(), fmt::join(check_keys, ", "))};
+}
+
+std::shared_ptr<const hedwig_config>
+settings_file::read_outage(const hedwig_provider& provider, std::string_view folder, std::string_view unique) const {
+  auto* outage = document_->root["check"]["outage"].as_table();
+  if (outage == nullptr)
+    return nullptr;
+  auto merged = document_->root;
+  for (auto& [key, node] : *outage)
+    merged.insert_or_assign(key, node);
+  return read_table(merged, provider.schema, {}, {folder, unique, base_});
 }
 
 std::shared_ptr<const hedwig_config> settings_file::read(const hedwig_provider& provider, std::string_view folder,

@@ -8,8 +8,22 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hedwig::check {
+
+/// What [check] says of the accounts of an auth provider.
+struct known_accounts {
+  struct account {
+    std::string name;
+    std::string password; ///< empty: none, or not known
+    std::string token;    ///< the same
+  };
+  std::vector<account> users;
+  std::string unknown_user = "hedwig-check-nobody";
+  std::vector<std::string> refused_tokens; ///< expired, say, or of other issuers
+  bool scram = true;                       ///< whether SCRAM secrets of these users are there
+};
 
 /// The file of --config: the plugin's settings, as in the relay's configuration, and a table [check] for the kit.
 ///
@@ -21,6 +35,11 @@ namespace hedwig::check {
 ///   volatile = true                a store that is empty after each start(), and has no files
 ///   prepare = "createdb {unique}"  run by /bin/sh before
 ///   cleanup = "dropdb {unique}"    and after each test
+///   users = [{name = "ada", password = "in wonderland", token = "..."}]   who exists, for the auth suite
+///   unknown_user = "nobody"        who does not
+///   refused_tokens = ["..."]       expired, or of somebody else
+///   scram = false                  the users' SCRAM secrets are not known to the backend
+///   outage = {server = "..."}      settings that replace those above: with them the backend cannot be asked
 class settings_file {
 public:
   /// No file: required paths become "{folder}/<key>", all else its default.
@@ -32,6 +51,10 @@ public:
   /// Checks and completes the settings by the provider's schema. Throws unusable with the key.
   std::shared_ptr<const hedwig_config> read(const hedwig_provider& provider, std::string_view folder,
                                             std::string_view unique) const;
+  /// The same with check.outage in force; null where there is none.
+  std::shared_ptr<const hedwig_config> read_outage(const hedwig_provider& provider, std::string_view folder,
+                                                   std::string_view unique) const;
+  const known_accounts& accounts() const { return accounts_; }
   const std::string& file() const { return file_; } ///< empty: none
   const std::string& provider() const { return provider_; }
   bool is_remote() const { return remote_; }
@@ -49,6 +72,7 @@ private:
   bool volatile_ = false;
   std::string prepare_;
   std::string cleanup_;
+  known_accounts accounts_;
 };
 
 /// `text` with {folder} and {unique} filled in.
