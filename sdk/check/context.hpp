@@ -20,10 +20,12 @@ public:
     : chosen_{chosen}, settings_{settings}, folder_{std::move(folder)}, unique_{std::move(unique)}, seed_{seed},
       effort_{how_much} {}
 
+  /// Not for tests that run without the plugin's code.
   const hedwig_provider& provider() const { return *chosen_.provider; }
   const provider_choice& chosen() const { return chosen_; }
   const settings_file& settings() const { return settings_; }
-  /// The plugin's settings with {folder} and {unique} filled in. Throws unusable.
+  /// The plugin's settings with {folder} and {unique} filled in. Throws unusable, or skipped when some are
+  /// required and no file was given.
   std::shared_ptr<const hedwig_config> config() const { return settings_.read(provider(), folder_, unique_); }
   /// The same with check.outage in force; null where the file has none.
   std::shared_ptr<const hedwig_config> outage() const { return settings_.read_outage(provider(), folder_, unique_); }

@@ -27,7 +27,8 @@ struct options {
   bool keep_going = false;
   bool help = false;
   // ---
-  std::string child; ///< a test's full name
+  bool describe = false; ///< load the plugin and say what it offers
+  std::string child;     ///< a test's full name
   std::string role;
   std::uint64_t role_number = 0;
   std::string unique;

@@ -2,6 +2,7 @@
 #include "sdk/check/plugin_file.hpp"
 
 #include <filesystem>
+#include <sstream>
 
 #include <dlfcn.h>
 
@@ -36,15 +37,51 @@ const hedwig_plugin* load(const std::string& file) {
 
 provider_choice load_provider(const std::string& file, std::string_view name, std::string_view interface_id) {
   auto* plugin = load(file);
+  auto chosen = summary_of(file).choose(name, interface_id);
+  for (std::uint32_t i = 0; i < plugin->provider_count; ++i)
+    if (chosen.name == plugin->providers[i]->name &&
+        (interface_id.empty() || interface_id == plugin->providers[i]->interface_id))
+      return {file, chosen.name, plugin, plugin->providers[i]};
+  throw unusable{fmt::format("{}: its table changes from call to call", file)};
+}
+
+provider_choice plugin_summary::choose(std::string_view name, std::string_view interface_id) const {
   std::string known;
-  for (std::uint32_t i = 0; i < plugin->provider_count; ++i) {
-    auto* one = plugin->providers[i];
-    known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", one->name, one->interface_id);
-    if (name.empty() ? interface_id.empty() || interface_id == one->interface_id : name == one->name)
-      return {file, plugin, one};
+  for (auto& one : providers) {
+    known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", one.name, one.interface_id);
+    if (name.empty() ? interface_id.empty() || interface_id == one.interface_id : name == one.name)
+      return {file, one.name, nullptr, nullptr};
   }
   throw unusable{fmt::format("{}: no provider {}; it offers {}", file, name.empty() ? interface_id : name,
                              known.empty() ? "none" : known)};
+}
+
+plugin_summary summary_of(const std::string& file) {
+  auto* plugin = load(file);
+  auto text = [](const char* one) { return std::string{one == nullptr ? "" : one}; };
+  plugin_summary made{file, text(plugin->id), text(plugin->version), {}, {}};
+  for (std::uint32_t i = 0; i < plugin->provider_count; ++i)
+    made.providers.push_back({text(plugin->providers[i]->name), text(plugin->providers[i]->interface_id)});
+  if (made.providers.empty())
+    throw unusable{fmt::format("{}: it offers no provider", file)};
+  return made;
+}
+
+std::string write_down(const plugin_summary& one) {
+  auto text = fmt::format("{}\n{}\n", one.id, one.version);
+  for (auto& [name, interface_id] : one.providers)
+    text += fmt::format("{}\n{}\n", name, interface_id);
+  return text;
+}
+
+plugin_summary read_summary(const std::string& file, const std::string& text) {
+  std::istringstream in{text};
+  plugin_summary made{file, {}, {}, {}, {}};
+  std::getline(in, made.id);
+  std::getline(in, made.version);
+  for (plugin_summary::offer one; std::getline(in, one.name) && std::getline(in, one.interface_id);)
+    made.providers.push_back(one);
+  return made;
 }
 
 } // namespace hedwig::check

@@ -93,7 +93,7 @@ std::optional<int> wait_for(pid_t child, std::chrono::seconds limit) {
 }
 
 std::vector<std::string> words_for(const context& run) {
-  std::vector<std::string> words{run.chosen().file, "--provider", run.provider().name,
+  std::vector<std::string> words{run.chosen().file, "--provider", run.chosen().name,
                                  "--folder",        run.folder(), "--unique",
                                  run.unique(),      "--seed",     std::to_string(run.seed())};
   if (!run.settings().file().empty())

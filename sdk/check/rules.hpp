@@ -63,8 +63,21 @@ inline constexpr rule unloved_ops_complete =
     host("Non-zero once the host lost interest; completing is still required.");
 inline constexpr rule creates = plugin("Makes an instance; cheap, opens nothing.");
 inline constexpr rule has_note = plugin("ELF note: identity without running code");
+inline constexpr rule note_equals_table = plugin("what the table of the plugin says as well");
+inline constexpr rule one_note = plugin("Once in a file, both texts with their NUL.");
 inline constexpr rule names_itself = plugin("what the config file writes in `use = \"...\"`");
 inline constexpr rule documents_keys = config("one sentence; printed in errors and in the docs");
 inline constexpr rule one_entry = plugin("The one exported symbol.");
+
+// ---- the plugin's file ----
+
+inline constexpr rule is_shared_object = plugin("A shared object for the host's machine");
+inline constexpr rule exports_entry = plugin("nothing is exported beside the entry, version nodes aside");
+inline constexpr rule never_unloaded = plugin("it is never unloaded: -z nodelete");
+inline constexpr rule read_only_tables = plugin("what the loader has written is read-only from then on");
+inline constexpr rule code_stays = plugin("no code is ever written to");
+inline constexpr rule plain_stack = plugin("it does not ask for an executable stack");
+inline constexpr rule named_libraries = plugin("every symbol comes from a library that it names itself");
+inline constexpr rule no_host_library = plugin("no library of the host's is among those");
 
 } // namespace hedwig::check::rules

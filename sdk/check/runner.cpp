@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sdk/check/process.hpp"
@@ -109,8 +110,8 @@ int limit_of(const options& chosen) {
 
 std::string again(const planned& one, const provider_choice& provider, const settings_file& settings,
                   const options& chosen) {
-  auto text = fmt::format("hedwig-plugin-check {} --provider {} --only {} --seed {}", provider.file,
-                          provider.provider->name, one.name(), *chosen.seed);
+  auto text = fmt::format("hedwig-plugin-check {} {}{} --only {} --seed {}", provider.file,
+                          provider.name.empty() ? "" : "--provider ", provider.name, one.name(), *chosen.seed);
   if (!settings.file().empty())
     text += " --config " + settings.file();
   if (chosen.how_much != effort::normal)
@@ -137,21 +138,45 @@ verdict judged(const planned& one, const std::optional<int>& end, const shared_t
 
 } // namespace
 
-std::vector<planned> plan(const options& chosen, const hedwig_plugin* plugin) {
+plugin_summary describe_apart(const options& chosen) {
+  constexpr int load_max = 60; // seconds
+  shared_text output{"output"}, report{"report"};
+  auto child = start({{chosen.plugin, "--describe", "--report", std::to_string(report.descriptor())},
+                      output.descriptor(),
+                      true,
+                      report.descriptor(),
+                      {}});
+  auto limit = std::min(chosen.time_limit.value_or(load_max), load_max);
+  auto end = wait_for(child, std::chrono::seconds{limit});
+  if (end && WIFEXITED(*end) && WEXITSTATUS(*end) == 0)
+    return read_summary(chosen.plugin, report.tail(report_max));
+  plugin_summary none{chosen.plugin, {}, {}, {}, {}};
+  if (!end)
+    none.trouble = fmt::format("it was still being loaded after {} seconds", limit);
+  else if (WIFSIGNALED(*end))
+    none.trouble = fmt::format("the process that loaded it was {}", end_of(*end));
+  else
+    none.trouble = report.tail(report_max);
+  return none;
+}
+
+std::vector<planned> plan(const options& chosen, const plugin_summary* plugin) {
   std::vector<planned> all;
   auto wanted = [&](const std::string& name) {
     return chosen.only.empty() || std::ranges::any_of(chosen.only, [&](auto& one) { return name.starts_with(one); });
   };
   for (auto& suite : all_suites()) {
-    bool fits = plugin == nullptr || suite.interface_id.empty();
-    for (std::uint32_t i = 0; plugin != nullptr && i < plugin->provider_count; ++i)
-      fits = fits || suite.interface_id == plugin->providers[i]->interface_id;
+    bool fits =
+        plugin == nullptr || (suite.interface_id.empty() && (plugin->trouble.empty() || suite.of_the_file)) ||
+        std::ranges::any_of(plugin->providers, [&](auto& one) { return one.interface_id == suite.interface_id; });
     if (!fits || (!chosen.suite.empty() && chosen.suite != suite.name))
       continue;
     for (auto& one : suite.tests)
       if (planned each{&suite, &one}; wanted(each.name()) || wanted(std::string{one.name}))
         all.push_back(each);
   }
+  if (all.empty() && plugin != nullptr && !plugin->trouble.empty())
+    throw unusable{plugin->trouble};
   if (all.empty())
     throw unusable{"no test has that name and fits this plugin; --list shows all"};
   return all;
@@ -195,23 +220,53 @@ verdict run_apart(const planned& one, const provider_choice& provider, const set
   return out;
 }
 
+namespace {
+
+/// No destructors: a plugin's threads may still run after a failure.
+[[noreturn]] void hand_in(const options& chosen, const std::string& text, int status) {
+  auto written = ::write(chosen.report, text.data(), text.size());
+  ::_exit(written == static_cast<ssize_t>(text.size()) ? status : 2);
+}
+
+[[noreturn]] void describe_here(const options& chosen) {
+  std::string text;
+  int status = 0;
+  try {
+    text = write_down(summary_of(chosen.plugin));
+  } catch (const std::exception& e) {
+    text = e.what();
+    status = 2;
+  }
+  hand_in(chosen, text, status);
+}
+
+/// The test of --child, or null.
+std::optional<planned> child_test(const options& chosen) {
+  for (auto& suite : all_suites())
+    for (auto& one : suite.tests)
+      if (planned each{&suite, &one}; chosen.child == each.name())
+        return each;
+  return std::nullopt;
+}
+
+} // namespace
+
 int run_child(const options& chosen) {
+  if (chosen.report >= 0)
+    ::fcntl(chosen.report, F_SETFD, FD_CLOEXEC);
+  if (chosen.describe)
+    describe_here(chosen);
   settings_file settings = chosen.config.empty() ? settings_file{} : settings_file{chosen.config};
-  auto provider = load_provider(chosen.plugin, chosen.provider, {});
+  auto test = child_test(chosen);
+  auto provider = test && test->what->unloaded ? provider_choice{chosen.plugin, chosen.provider, nullptr, nullptr}
+                                               : load_provider(chosen.plugin, chosen.provider, {});
   context run{provider, settings, chosen.folder, chosen.unique, chosen.seed.value_or(1), chosen.how_much};
-  for (auto& suite : all_suites()) {
+  if (test)
+    hand_in(chosen, write_down(run_here(*test, run)), 0);
+  for (auto& suite : all_suites())
     for (auto& one : suite.roles)
       if (chosen.role == one.name)
         return one.run(run, chosen.role_number);
-    for (auto& one : suite.tests)
-      if (planned each{&suite, &one}; chosen.child == each.name()) {
-        ::fcntl(chosen.report, F_SETFD, FD_CLOEXEC);
-        auto text = write_down(run_here(each, run));
-        auto written = ::write(chosen.report, text.data(), text.size());
-        // No destructors: a plugin's threads may still run after a failure.
-        ::_exit(written == static_cast<ssize_t>(text.size()) ? 0 : 2);
-      }
-  }
   return 2;
 }
 

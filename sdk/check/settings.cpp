@@ -171,6 +171,8 @@ std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const h
       made->values[key.name] = default_of(key, name, where);
     else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0 && key.type == HEDWIG_CONFIG_PATH)
       made->values[key.name] = fmt::format("{}/{}", where.folder, key.name);
+    else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0 && where.base.empty())
+      throw skipped{fmt::format("{} is required: write the settings into a file and give that with --config", name)};
     else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0)
       refuse(name, "required: write it into the file given with --config");
   }

@@ -48,7 +48,8 @@ public:
   explicit settings_file(const std::string& file);
   ~settings_file();
 
-  /// Checks and completes the settings by the provider's schema. Throws unusable with the key.
+  /// Checks and completes the settings by the provider's schema. Throws unusable with the key, or skipped when a key
+  /// is required and there is no file.
   std::shared_ptr<const hedwig_config> read(const hedwig_provider& provider, std::string_view folder,
                                             std::string_view unique) const;
   /// The same with check.outage in force; null where there is none.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 
-#include "sdk/check/plugin_suite.hpp"
+#include "sdk/check/binary/suite.hpp"
+#include "sdk/check/config/suite.hpp"
+#include "sdk/check/contract/suite.hpp"
 #include "sdk/check/storage/suite.hpp"
 
 namespace hedwig::check {
 
 std::span<const suite> all_suites() {
-  static const std::array suites{plugin_suite(), storage_suite()};
+  static const std::array suites{binary_suite(), contract_suite(), config_suite(), storage_suite()};
   return suites;
 }
 

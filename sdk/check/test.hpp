@@ -54,7 +54,8 @@ struct test {
   std::string_view title; ///< what holds when it passes
   int level;              ///< skipped when a test of a lower level has failed: it could not be judged
   void (*run)(context&);
-  bool faults = false; ///< runs with the library that injects faults
+  bool faults = false;   ///< runs with the library that injects faults
+  bool unloaded = false; ///< runs without the plugin's code: it looks at the file
 };
 
 /// What a test may start as a process besides itself, to be killed.
@@ -69,6 +70,7 @@ struct suite {
   std::string_view interface_id; ///< which a provider must have; empty: any provider
   std::span<const test> tests;
   std::span<const role> roles;
+  bool of_the_file = false; ///< judged even when the plugin cannot be loaded
 };
 
 /// Every suite of the kit, in the order they are run.

@@ -61,13 +61,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert answer.split() == [f"-I{prefix}/include"], answer
     assert run("pkg-config", "--variable=abi_major", "hedwig-sdk", env=environment).strip() == "1"
     assert run("pkg-config", "--variable=plugindir", "hedwig-sdk", env=environment).strip().endswith("lib/hedwig/plugins")
-    run("gcc", "-std=c99", "-shared", "-fPIC", "-fvisibility=hidden", *answer.split(), str(source / "filter.c"), "-o",
-        str(root / "plain.so"))
-    run("g++", "-std=c++20", "-shared", "-fPIC", "-fvisibility=hidden", *answer.split(), str(source / "auth.cpp"), "-o",
-        str(root / "plain-auth.so"), "-pthread")
-    # A plain link lacks what hedwig_add_plugin() adds, and loads all the same.
-    passes(root / "plain.so")
-    passes(root / "plain-auth.so", *users)
+    libs = run("pkg-config", f"--define-variable=prefix={prefix}", "--libs", "hedwig-sdk", env=environment).split()
+    for compiler, name, settings in ((["gcc", "-std=c99"], "filter.c", []), (["g++", "-std=c++20", "-fno-gnu-unique"], "auth.cpp", users)):
+        plugin = root / f"plain-{name}.so"
+        run(*compiler, "-fPIC", "-fvisibility=hidden", *answer.split(), str(source / name), *libs, "-o", str(plugin))
+        assert exported(plugin) == ["hedwig_plugin_v1"], exported(plugin)
+        passes(plugin, *settings)
 
     (source / "CMakeLists.txt").write_text(LISTS.replace("HedwigSDK 1.0", "HedwigSDK 2.0"))
     wrong = subprocess.run(["cmake", "-S", str(source), "-B", str(root / "build2"), f"-DCMAKE_PREFIX_PATH={prefix}"],

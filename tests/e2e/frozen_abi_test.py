@@ -20,7 +20,8 @@ class FrozenAbi(Case):
     def build(self, name, headers, examples):
         folder = self.folder / f"plugins-{name}"
         folder.mkdir(mode=0o755)
-        flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-O1", f"-I{headers}", "-pthread"]
+        flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-O1", f"-I{headers}", "-pthread", "-Wl,-z,nodelete,-z,relro,-z,now,-z,defs",
+                 f"-Wl,--version-script={SDK / 'cmake' / 'hedwig_plugin.map'}"]
         for source, plugin in (("filter_invalid_domain.c", "filter-invalid-domain"), ("auth_example.cpp", "auth-example"),
                                ("filter_recipient_limit.cpp", "filter-recipient-limit"), ("storage_memory.cpp", "storage-memory")):
             compiler = ["gcc", "-std=gnu99"] if source.endswith(".c") else ["g++", "-std=c++20", "-fno-gnu-unique"]
@@ -51,7 +52,7 @@ class FrozenAbi(Case):
             users.write_text(USERS)
             store.write_text("[check]\nvolatile = true\n")
             for plugin, more in (("filter-invalid-domain", []), ("filter-recipient-limit", []), ("auth-example", ["--config", users]),
-                                 ("storage-memory", ["--config", store, "--only", "plugin", "--only", "storage.gives-back"])):
+                                 ("storage-memory", ["--config", store, "--only", "binary", "--only", "contract", "--only", "config", "--only", "storage.gives-back"])):
                 with self.subTest(abi=name, plugin=plugin):
                     done = subprocess.run([BUILD / "bin" / "hedwig-plugin-check", *more, folder / f"{plugin}.so"],
                                           capture_output=True, text=True, timeout=300)

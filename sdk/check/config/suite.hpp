@@ -5,7 +5,7 @@
 
 namespace hedwig::check {
 
-/// What holds for every plugin, whatever its providers are.
-suite plugin_suite();
+/// What a plugin declares of its settings, and what it does with them.
+suite config_suite();
 
 } // namespace hedwig::check
