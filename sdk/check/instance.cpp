@@ -34,13 +34,15 @@ void instance::begin() {
   expect(status == HEDWIG_OK, rules::completes_start, "start() completed with {}: {}", name_of(status), error_);
 }
 
-void instance::end() {
+void instance::end(const std::function<void()>& stopped) {
   if (running_) {
     auto* op = new hedwig_op; // NOLINT: see above
     provider().stop(raw_, op);
     host_.wait(*op);
     expect(op->status == HEDWIG_OK, rules::completes_stop, "stop() completed with {}: {}", name_of(op->status),
            op->error);
+    if (stopped)
+      stopped();
   }
   running_ = false;
   if (raw_ != nullptr)

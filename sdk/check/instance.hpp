@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,7 +23,8 @@ public:
   /// create and start; what start said.
   hedwig_status try_begin();
   /// stop and destroy. Throws broken when stop fails, or completes before the ops it was given.
-  void end();
+  /// `stopped` is called between the two.
+  void end(const std::function<void()>& stopped = {});
   bool is_running() const { return running_; }
   const std::string& error() const { return error_; }
 

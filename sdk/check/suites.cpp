@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 
+#include "sdk/check/auth/suite.hpp"
 #include "sdk/check/binary/suite.hpp"
 #include "sdk/check/config/suite.hpp"
 #include "sdk/check/contract/suite.hpp"
@@ -9,7 +10,7 @@
 namespace hedwig::check {
 
 std::span<const suite> all_suites() {
-  static const std::array suites{binary_suite(), contract_suite(), config_suite(), storage_suite()};
+  static const std::array suites{binary_suite(), contract_suite(), config_suite(), storage_suite(), auth_suite()};
   return suites;
 }
 

@@ -36,6 +36,8 @@ public:
       throw hedwig::sdk::failure{HEDWIG_E_NOT_FOUND, "no such user"};
     if (!same(user->second, request.secret))
       throw hedwig::sdk::failure{HEDWIG_E_DENIED, "wrong password"};
+    if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != user->first)
+      throw hedwig::sdk::failure{HEDWIG_E_DENIED, "may not act for another user"};
     return {.name = user->first, .groups = {"submitters"}};
   }
 
