@@ -3,6 +3,7 @@
 
 #include "actors/messages.hpp"
 #include "actors/observed_actor.hpp"
+#include "runtime/smtp/sasl_scram.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -29,10 +30,15 @@ private:
   void on_answers(plugin_answers& answers);
   void ask(std::uint64_t number, inquiry& now);
   void finish(std::uint64_t number, authenticated answer);
+  void finish_without_user(std::uint64_t number, inquiry& now, hedwig_status status);
+  /// False: the provider gave no usable keys.
+  [[nodiscard]] bool take_keys(std::uint64_t number, inquiry& now, plugin::scram_secret& secret);
+  void doubt(inquiry& now, const error& why);
 
   std::shared_ptr<plugin::completion_sink> sink_;
   std::unordered_map<std::uint64_t, inquiry> open_; ///< bounded by the number of sessions
   std::uint64_t last_ = 0;
+  smtp::scram_pretender pretender_;
 };
 
 } // namespace hedwig

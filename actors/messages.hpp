@@ -10,6 +10,7 @@
 #include "runtime/queue/record.hpp"
 #include "runtime/queue/route.hpp"
 #include "runtime/smtp/outcome.hpp"
+#include "runtime/smtp/sasl.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -65,6 +66,7 @@ struct plugin_answers {
 /// session ─▶ authenticator
 struct authenticate {
   plugin::auth_request request;
+  smtp::sasl_question question = smtp::sasl_question::password;
   caf::actor reply_to;
   std::uint64_t token = 0; ///< comes back; the session may have gone on
 };
@@ -75,6 +77,8 @@ struct authenticated {
   std::string identity;
   std::vector<std::string> senders; ///< patterns of those allowed; none: any
   plugin::auth_limits limits;
+  std::optional<smtp::scram_keys> keys =
+      {}; ///< of SCRAM: the rest holds once a proof fits; unknown users have some, too
 };
 
 /// session ─▶ spooler: a part of a message that is too large for memory, while it arrives. One at a time; each is

@@ -155,7 +155,7 @@ private:
     protocol->auth_in_clear = listener.allow_auth_in_clear;
     protocol->require_auth = listener.require_auth;
     if (!server.auth.empty() || !made_->settings.auth.empty())
-      protocol->mechanisms = {"PLAIN", "LOGIN"};
+      protocol->mechanisms = listener.auth_mechanisms;
     auto& limits = protocol->limits;
     limits.data.body_octets_max = server.max_message_size;
     limits.recipients_max = server.max_recipients;

@@ -16,9 +16,6 @@ using telemetry::level;
 
 namespace {
 
-/// Bytes of a user name that a client made up and the log tells; escaped there.
-constexpr std::size_t logged_user_max = 128;
-
 smtp::tls_facts facts_of(const net::tls_info& info) {
   return {.version = info.version, .cipher = info.cipher, .server_name = info.server_name};
 }
@@ -75,8 +72,11 @@ void session::greet_in_time(bool spoke_early) {
 }
 
 void session::start_protocol(bool refuse_early_talker) {
-  smtp::connection_facts facts{
-      .peer_ip = stream_->peer().ip_text(), .peer_port = stream_->peer().port(), .peer_name = {}, .tls = {}};
+  smtp::connection_facts facts{.peer_ip = stream_->peer().ip_text(),
+                               .peer_port = stream_->peer().port(),
+                               .peer_name = {},
+                               .tls = {},
+                               .can = abilities()};
   if (auto* info = stream_->tls())
     facts.tls = facts_of(*info);
   protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
@@ -240,20 +240,6 @@ bool session::answer(const smtp::ask::start_tls&) {
   send_output();
   handshaking_ = true;
   stream_->start_tls(policy_->listeners[listener_].tls, net::tls_role::server);
-  return false;
-}
-
-bool session::answer(smtp::ask::authenticate& question) {
-  plugin::auth_request request{.mechanism = question.mechanism,
-                               .username = question.who.username,
-                               .authorize_as = question.who.authorize_as,
-                               .peer = protocol_->facts().peer_ip,
-                               .listener = listener_settings().name,
-                               .session = std::to_string(id()),
-                               .tls = protocol_->tls(),
-                               .secret = std::string{question.who.password.view()}};
-  monitor(handles_->authenticator); // told at once also when it is gone already
-  send(handles_->authenticator, authenticate{std::move(request), caf::actor_cast<caf::actor>(this), ++token_});
   return false;
 }
 
@@ -507,39 +493,6 @@ void session::on_stored(const message_stored& outcome) {
                   {"user", message->received.user},
                   {"protocol", message->received.protocol},
                   {"listener", message->received.listener}});
-  go_on();
-}
-
-void session::on_authenticator_lost() {
-  if (closing_ || !is_open<smtp::ask::authenticate>())
-    return;
-  // Temporary: the client's next connection finds the one that was started instead.
-  relay().counts.auth(std::get<smtp::ask::authenticate>(*protocol_->pending()).mechanism, "unavailable").add();
-  protocol_->auth_unavailable();
-  go_on();
-}
-
-void session::on_authenticated(authenticated& outcome) {
-  if (outcome.token == token_)
-    demonitor(handles_->authenticator->address());
-  if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
-    return;
-  // A copy: the answer ends the question.
-  auto& question = std::get<smtp::ask::authenticate>(*protocol_->pending());
-  auto mechanism = question.mechanism;
-  auto user = question.who.username.substr(0, logged_user_max);
-  if (outcome.status == HEDWIG_OK) {
-    relay().counts.auth(mechanism, "success").add();
-    log_in(outcome);
-  } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
-    relay().counts.auth(mechanism, "denied").add();
-    telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
-                   {{"peer", node().label}, {"listener", listener_settings().name}, {"user", user}});
-    protocol_->auth_failed();
-  } else {
-    relay().counts.auth(mechanism, "unavailable").add();
-    protocol_->auth_unavailable();
-  }
   go_on();
 }
 

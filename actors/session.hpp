@@ -66,6 +66,7 @@ private:
   bool answer(const smtp::ask::check_helo& question);
   bool answer(const smtp::ask::start_tls& question);
   bool answer(smtp::ask::authenticate& question);
+  bool answer(const smtp::ask::settle_login& question);
   bool answer(const smtp::ask::check_mail& question);
   bool answer(const smtp::ask::check_recipient& question);
   bool answer(const smtp::ask::check_data& question);
@@ -79,6 +80,8 @@ private:
     return protocol_->pending() != nullptr && std::holds_alternative<Question>(*protocol_->pending());
   }
   // The user (session_user.cpp).
+  [[nodiscard]] smtp::sasl_abilities abilities() const;
+  void count_denied(const std::string& mechanism, std::string_view user, std::string_view reason);
   void log_in(authenticated& outcome);
   void log_out();
   [[nodiscard]] bool may_send_as(const mail::address& reverse_path);
@@ -128,8 +131,9 @@ private:
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
-  std::string user_;                 // whose session is counted; empty: none
-  std::vector<std::string> senders_; // allowed to the authenticated user; empty: any
+  std::string user_;                       // whose session is counted; empty: none
+  std::unique_ptr<authenticated> proving_; // who logs in when his SCRAM proof fits
+  std::vector<std::string> senders_;       // allowed to the authenticated user; empty: any
   plugin::auth_limits user_limits_;
   std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has

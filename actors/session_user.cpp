@@ -14,6 +14,98 @@ using telemetry::component;
 using telemetry::level;
 using verdict = smtp::user_limits::verdict;
 
+namespace {
+
+/// Bytes of a user name that a client made up and the log tells; escaped there.
+constexpr std::size_t logged_user_max = 128;
+
+} // namespace
+
+smtp::sasl_abilities session::abilities() const {
+  auto& providers = relay().plugins.auth;
+  auto any = [&](bool (plugin::auth_provider::*can)() const noexcept) {
+    return std::ranges::any_of(providers, [&](auto& one) { return (*one.*can)(); });
+  };
+  return {.passwords = any(&plugin::auth_provider::verifies_passwords),
+          .tokens = any(&plugin::auth_provider::verifies_tokens),
+          .scram = any(&plugin::auth_provider::fetches_scram),
+          .channel_binding = true};
+}
+
+bool session::answer(smtp::ask::authenticate& question) {
+  plugin::auth_request request{.mechanism = question.mechanism,
+                               .username = question.who.username,
+                               .authorize_as = question.who.authorize_as,
+                               .peer = protocol_->facts().peer_ip,
+                               .listener = listener_settings().name,
+                               .session = std::to_string(id()),
+                               .tls = protocol_->tls(),
+                               .secret = std::string{question.who.password.view()}};
+  monitor(handles_->authenticator); // told at once also when it is gone already
+  send(handles_->authenticator,
+       authenticate{std::move(request), question.who.question, caf::actor_cast<caf::actor>(this), ++token_});
+  return false;
+}
+
+bool session::answer(const smtp::ask::settle_login& question) {
+  auto who = std::exchange(proving_, nullptr);
+  if (question.right && who && who->status == HEDWIG_OK) {
+    relay().counts.auth(question.mechanism, "success").add();
+    log_in(*who);
+    return true;
+  }
+  count_denied(question.mechanism, question.username, question.why);
+  protocol_->auth_failed();
+  return true;
+}
+
+void session::on_authenticator_lost() {
+  if (closing_ || !is_open<smtp::ask::authenticate>())
+    return;
+  // Temporary: the client's next connection finds the one that was started instead.
+  relay().counts.auth(std::get<smtp::ask::authenticate>(*protocol_->pending()).mechanism, "unavailable").add();
+  protocol_->auth_unavailable();
+  go_on();
+}
+
+void session::on_authenticated(authenticated& outcome) {
+  if (outcome.token == token_)
+    demonitor(handles_->authenticator->address());
+  if (closing_ || outcome.token != token_ || !is_open<smtp::ask::authenticate>())
+    return;
+  // Copies: the answer ends the question.
+  auto& question = std::get<smtp::ask::authenticate>(*protocol_->pending());
+  auto mechanism = question.mechanism;
+  auto user = question.who.username.substr(0, logged_user_max);
+  if (outcome.keys) {
+    auto keys = std::move(*outcome.keys);
+    auto& type = question.who.channel_binding;
+    auto binding = type.empty() ? std::string{} : stream_->channel_binding(type);
+    proving_ = std::make_unique<authenticated>(std::move(outcome));
+    protocol_->scram_keys_found(std::move(keys), binding);
+  } else if (outcome.status == HEDWIG_OK) {
+    relay().counts.auth(mechanism, "success").add();
+    log_in(outcome);
+  } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
+    count_denied(mechanism, user, {});
+    protocol_->auth_failed();
+  } else {
+    relay().counts.auth(mechanism, "unavailable").add();
+    protocol_->auth_unavailable();
+  }
+  go_on();
+}
+
+void session::count_denied(const std::string& mechanism, std::string_view user, std::string_view reason) {
+  relay().counts.auth(mechanism, "denied").add();
+  telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
+                 {{"peer", node().label},
+                  {"listener", listener_settings().name},
+                  {"user", user.substr(0, logged_user_max)},
+                  {"mechanism", mechanism},
+                  {"reason", reason}});
+}
+
 smtp::user_allowance session::allowance() const noexcept {
   return {.connections = user_limits_.connections,
           .messages_per_hour = user_limits_.messages_per_hour,
@@ -46,6 +138,7 @@ void session::log_out() {
   user_.clear();
   senders_.clear();
   user_limits_ = {};
+  proving_.reset();
 }
 
 bool session::tolerate_sender(std::string_view sender, const char* where, const char* reason) {

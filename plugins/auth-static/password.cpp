@@ -2,11 +2,15 @@
 #include "password.hpp"
 
 #include <botan/argon2.h>
+#include <botan/base64.h>
 #include <botan/bcrypt.h>
 #include <botan/hash.h>
+#include <botan/mac.h>
 #include <botan/mem_ops.h>
+#include <botan/pwdhash.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 namespace hedwig::auth_static {
@@ -21,6 +25,71 @@ bool is_bcrypt(std::string_view text) {
 bool is_argon2(std::string_view text) {
   return text.starts_with("$argon2id$") || text.starts_with("$argon2i$") || text.starts_with("$argon2d$");
 }
+
+constexpr std::string_view scram_scheme = "SCRAM-SHA-256$";
+constexpr std::string_view braced_scheme = "{SCRAM-SHA-256}";
+constexpr std::size_t sha256_octets = 32;
+constexpr std::uint32_t iterations_of_plain = 4096; // RFC 7677 section 4, and what the host pretends of nobody
+constexpr std::uint32_t iterations_max = 10'000'000;
+
+std::string text_of(const Botan::secure_vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::optional<std::string> decoded(std::string_view base64) {
+  try {
+    return text_of(Botan::base64_decode(base64.data(), base64.size(), false));
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+Botan::secure_vector<std::uint8_t> hmac(const Botan::secure_vector<std::uint8_t>& key, std::string_view text) {
+  auto mac = Botan::MessageAuthenticationCode::create_or_throw("HMAC(SHA-256)");
+  mac->set_key(key);
+  mac->update(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  return mac->final();
+}
+
+/// RFC 5802 section 3.
+sdk::scram_secret make_scram(std::string_view password, std::string salt, std::uint32_t iterations) {
+  Botan::secure_vector<std::uint8_t> salted(sha256_octets);
+  auto hash = Botan::PasswordHashFamily::create_or_throw("PBKDF2(SHA-256)")->from_params(iterations);
+  hash->derive_key(salted.data(), salted.size(), password.data(), password.size(),
+                   reinterpret_cast<const std::uint8_t*>(salt.data()), salt.size());
+  auto stored = Botan::HashFunction::create_or_throw("SHA-256");
+  stored->update(hmac(salted, "Client Key"));
+  return {iterations, std::move(salt), text_of(stored->final()), text_of(hmac(salted, "Server Key")), {}};
+}
+
+/// "SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY" (RFC 5803 section 2), and
+/// "{SCRAM-SHA-256}4096,SALT,STOREDKEY,SERVERKEY" as gsasl and Dovecot write it.
+std::optional<sdk::scram_secret> read_scram(std::string_view text) {
+  auto separators = text.starts_with(scram_scheme) ? std::string_view{":$:"} : std::string_view{",,,"};
+  text.remove_prefix(text.find_first_of("$}") + 1);
+  std::string_view fields[4];
+  for (std::size_t i = 0; i < separators.size(); ++i) {
+    auto end = text.find(separators[i]);
+    if (end == std::string_view::npos)
+      return std::nullopt;
+    fields[i] = text.substr(0, end);
+    text.remove_prefix(end + 1);
+  }
+  fields[3] = text;
+  sdk::scram_secret made;
+  auto* last = fields[0].data() + fields[0].size();
+  auto [end, fault] = std::from_chars(fields[0].data(), last, made.iterations);
+  auto salt = decoded(fields[1]);
+  auto stored = decoded(fields[2]);
+  auto server = decoded(fields[3]);
+  if (fault != std::errc{} || end != last || made.iterations == 0 || made.iterations > iterations_max || !salt ||
+      salt->empty() || !stored || stored->size() != sha256_octets || !server || server->size() != sha256_octets)
+    return std::nullopt;
+  made.salt = std::move(*salt);
+  made.stored_key = std::move(*stored);
+  made.server_key = std::move(*server);
+  return made;
+}
+
+bool is_scram(std::string_view text) { return text.starts_with(scram_scheme) || text.starts_with(braced_scheme); }
 
 /// "$6$salt$hash" and its like: a hash of crypt(3), not a password.
 bool looks_like_hash(std::string_view text) {
@@ -42,16 +111,30 @@ std::optional<std::string> stored_password::fault_of(std::string_view text) {
       return "the argon2 hash does not have the form $argon2id$v=19$m=...,t=...,p=...$salt$hash";
     return std::nullopt;
   }
+  if (is_scram(text)) {
+    if (!read_scram(text))
+      return "the SCRAM secret does not have the form SCRAM-SHA-256$iterations:salt$stored key:server key or "
+             "{SCRAM-SHA-256}iterations,salt,stored key,server key, in base64";
+    return std::nullopt;
+  }
   if (looks_like_hash(text))
     return "this kind of hash is not known: use argon2id or bcrypt";
   return std::nullopt;
 }
 
-stored_password::stored_password(std::string text)
-  : kind_{is_argon2(text)   ? kind::argon2
-          : is_bcrypt(text) ? kind::bcrypt
-                            : kind::plain},
-    text_{std::move(text)} {}
+stored_password::kind stored_password::kind_of(std::string_view text) {
+  return is_argon2(text) ? kind::argon2 : is_bcrypt(text) ? kind::bcrypt : is_scram(text) ? kind::scram : kind::plain;
+}
+
+stored_password::stored_password(std::string text) : kind_{kind_of(text)}, text_{std::move(text)} {}
+
+std::optional<sdk::scram_secret> stored_password::scram(std::string_view salt) const {
+  if (kind_ == kind::scram)
+    return read_scram(text_);
+  if (kind_ == kind::plain)
+    return make_scram(text_, std::string{salt}, iterations_of_plain);
+  return std::nullopt;
+}
 
 bool stored_password::matches(std::string_view password) const {
   switch (kind_) {
@@ -59,6 +142,13 @@ bool stored_password::matches(std::string_view password) const {
     return Botan::argon2_check_pwhash(password.data(), password.size(), text_);
   case kind::bcrypt:
     return Botan::check_bcrypt(std::string{password}, text_);
+  case kind::scram: {
+    auto secret = read_scram(text_);
+    auto made = make_scram(password, secret->salt, secret->iterations);
+    return Botan::constant_time_compare(reinterpret_cast<const std::uint8_t*>(made.stored_key.data()),
+                                        reinterpret_cast<const std::uint8_t*>(secret->stored_key.data()),
+                                        sha256_octets);
+  }
   case kind::plain:
     break;
   }

@@ -16,7 +16,8 @@ using namespace hedwig::auth_static;
 constexpr auto user_username = key(HEDWIG_CONFIG_STRING, "username", "Login name.", HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_name = key(HEDWIG_CONFIG_STRING, "name", "The same as username.", HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_password =
-    key(HEDWIG_CONFIG_SECRET, "password", "An argon2id or bcrypt hash; the password itself is accepted with a warning.",
+    key(HEDWIG_CONFIG_SECRET, "password",
+        "An argon2id or bcrypt hash, or a secret of SCRAM-SHA-256; the password itself is accepted with a warning.",
         HEDWIG_CONFIG_REQUIRED | HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_groups =
     key(HEDWIG_CONFIG_STRINGS, "groups", "Groups the user belongs to.", HEDWIG_CONFIG_RELOADABLE);
@@ -88,6 +89,23 @@ public:
     if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != name)
       throw failure{HEDWIG_E_DENIED, "may not act for another user"};
     return {.name = name, .groups = user->groups, .senders = user->senders};
+  }
+
+  hedwig::sdk::scram_secret fetch_scram(const hedwig_auth_request& request) {
+    auto now = users_.current();
+    std::string name{hedwig::sdk::view(request.username)};
+    const auto* user = now->find(name);
+    if (user == nullptr) {
+      now->waste_scram_time(name);
+      throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
+    }
+    auto secret = now->scram(name, *user);
+    if (!secret)
+      throw failure{HEDWIG_E_NOT_FOUND, "only a hash of the password is known"};
+    if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != name)
+      throw failure{HEDWIG_E_DENIED, "may not act for another user"};
+    secret->who = {.name = name, .groups = user->groups, .senders = user->senders};
+    return *std::move(secret);
   }
 
 private:

@@ -62,7 +62,11 @@ std::vector<user_entry> parse_users(std::string_view text, const std::string& pa
       return sdk::failure{HEDWIG_E_CONFIG, path + ":" + std::to_string(number) + ": " + why, "file"};
     };
     auto name = take_field(line, ':');
-    auto password = take_field(line, ':');
+    // A SCRAM secret has two colons of its own.
+    std::string password{take_field(line, ':')};
+    if (password.starts_with("SCRAM-SHA-256$"))
+      for (int i = 0; i < 2; ++i)
+        password.append(":").append(take_field(line, ':'));
     auto groups = take_field(line, ':');
     if (name.empty())
       throw bad("the name is missing: write name:hash");
@@ -70,7 +74,7 @@ std::vector<user_entry> parse_users(std::string_view text, const std::string& pa
       throw bad(*fault);
     if (out.size() >= users_max)
       throw bad("more than 1000000 users: use another provider");
-    out.push_back({std::string{name}, std::string{password}, list_of(groups), list_of(line)});
+    out.push_back({std::string{name}, std::move(password), list_of(groups), list_of(line)});
   }
   return out;
 }

@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "users.hpp"
 
-#include <botan/hash.h>
+#include <botan/mac.h>
 #include <botan/system_rng.h>
 
 #include <cstring>
 
 namespace hedwig::auth_static {
 
-users::users() : key_(32) { Botan::system_rng().randomize(key_.data(), key_.size()); }
+namespace {
+
+/// Of stand-ins and salts; made anew with each process.
+const std::vector<std::uint8_t>& key_of_process() {
+  static const auto made = [] {
+    std::vector<std::uint8_t> key(32);
+    Botan::system_rng().randomize(key.data(), key.size());
+    return key;
+  }();
+  return made;
+}
+
+constexpr std::size_t salt_octets = 16;
+
+} // namespace
 
 bool users::add(user_entry entry) {
   stored_password password{std::move(entry.password)};
@@ -27,16 +41,35 @@ const user* users::find(const std::string& name) const {
   return found == all_.end() ? nullptr : &found->second;
 }
 
-void users::waste_time(std::string_view name, std::string_view password) const {
+std::string users::digest_of(std::string_view name) const {
+  auto mac = Botan::MessageAuthenticationCode::create_or_throw("HMAC(SHA-256)");
+  mac->set_key(key_of_process());
+  mac->update(reinterpret_cast<const std::uint8_t*>(name.data()), name.size());
+  auto digest = mac->final();
+  return {digest.begin(), digest.end()};
+}
+
+const user* users::stand_in_for(std::string_view name) const {
   if (by_number_.empty())
-    return;
-  auto hash = Botan::HashFunction::create_or_throw("SHA-256");
-  hash->update(key_.data(), key_.size());
-  hash->update(reinterpret_cast<const std::uint8_t*>(name.data()), name.size());
-  auto digest = hash->final();
+    return nullptr;
   std::uint64_t number = 0;
-  std::memcpy(&number, digest.data(), sizeof number);
-  static_cast<void>(by_number_[number % by_number_.size()]->password.matches(password));
+  auto digest = digest_of(name);
+  std::memcpy(&number, digest.data() + salt_octets, sizeof number);
+  return by_number_[number % by_number_.size()];
+}
+
+void users::waste_time(std::string_view name, std::string_view password) const {
+  if (auto* someone = stand_in_for(name))
+    static_cast<void>(someone->password.matches(password));
+}
+
+std::optional<sdk::scram_secret> users::scram(std::string_view name, const user& of) const {
+  return of.password.scram(digest_of(name).substr(0, salt_octets));
+}
+
+void users::waste_scram_time(std::string_view name) const {
+  if (auto* someone = stand_in_for(name))
+    static_cast<void>(scram(name, *someone));
 }
 
 } // namespace hedwig::auth_static

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,7 +22,6 @@ struct user {
 /// All users at one moment; immutable once filled, read by many threads.
 class users {
 public:
-  users();
   /// False: the name is taken.
   bool add(user_entry entry);
 
@@ -31,12 +31,18 @@ public:
   /// Spends on an unknown name the time that a wrong password of some user would take: the same user each time for one
   /// name, so that asking often does not show which names exist either.
   void waste_time(std::string_view name, std::string_view password) const;
+  /// What SCRAM checks a proof of `of` against; nothing when only a hash of his password is known.
+  [[nodiscard]] std::optional<sdk::scram_secret> scram(std::string_view name, const user& of) const;
+  /// The same for an unknown name, which has none.
+  void waste_scram_time(std::string_view name) const;
 
 private:
+  [[nodiscard]] std::string digest_of(std::string_view name) const;
+  [[nodiscard]] const user* stand_in_for(std::string_view name) const;
+
   std::unordered_map<std::string, user> all_;
   std::vector<const user*> by_number_;
   std::size_t plain_ = 0;
-  std::vector<std::uint8_t> key_; // of the choice above; made anew at each start
 };
 
 } // namespace hedwig::auth_static

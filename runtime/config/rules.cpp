@@ -116,8 +116,31 @@ void open_relay(const scene& in, std::size_t index) {
         "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
 }
 
+// Those of runtime/smtp/sasl.hpp.
+constexpr std::string_view sasl_mechanisms[] = {"PLAIN",   "LOGIN",         "OAUTHBEARER",
+                                                "XOAUTH2", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+
+void mechanisms(const scene& in, std::size_t index) {
+  auto& list = in.s.server.listeners[index].auth_mechanisms;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    std::transform(list[i].begin(), list[i].end(), list[i].begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    const auto path = listener_path(index, fmt::format(".auth_mechanisms[{}]", i));
+    if (std::find(std::begin(sasl_mechanisms), std::end(sasl_mechanisms), list[i]) == std::end(sasl_mechanisms))
+      in.error(path, "server.listeners.auth_mechanisms holds \"{}\", which is none: write some of {}", list[i],
+               fmt::join(sasl_mechanisms, ", "));
+    else if (std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), list[i]) !=
+             list.begin() + static_cast<std::ptrdiff_t>(i))
+      in.error(path, "server.listeners.auth_mechanisms holds {} twice: remove one", list[i]);
+  }
+}
+
 void authentication(const scene& in, std::size_t index) {
   const auto& one = in.s.server.listeners[index];
+  mechanisms(in, index);
+  if (one.require_auth && one.auth_mechanisms.empty())
+    in.error(listener_path(index, ".require_auth"),
+             "server.listeners.require_auth is set and auth_mechanisms is empty: name some");
   if (one.require_auth && !has_auth(in.s))
     in.error(listener_path(index, ".require_auth"),
              "server.listeners.require_auth is set and there are no users: add [[server.auth]] or [[auth]]");

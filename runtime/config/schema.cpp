@@ -418,6 +418,18 @@ constexpr schema_key table[] = {
      {},
      {},
      &put<&listener_settings::allow_auth_in_clear>},
+    {"server.listeners[].auth_mechanisms",
+     kind::texts,
+     "[\"PLAIN\", \"LOGIN\", \"OAUTHBEARER\", \"XOAUTH2\"]",
+     "Mechanisms of AUTH, in the order in which they are offered, as far as a provider answers them. Add "
+     "`SCRAM-SHA-256-PLUS` and `SCRAM-SHA-256` where every user has a SCRAM secret: clients that know them use nothing "
+     "else.",
+     reloadable,
+     0,
+     0,
+     {},
+     {},
+     &put<&listener_settings::auth_mechanisms>},
     {"server.listeners[].sender_policy",
      kind::choice,
      "\"refuse\"",

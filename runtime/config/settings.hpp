@@ -52,6 +52,7 @@ struct listener_settings {
   std::vector<std::string> relay_domains; ///< domain patterns
   bool require_auth{};
   bool allow_auth_in_clear{};
+  std::vector<std::string> auth_mechanisms; ///< capitals, in the order in which they are offered
   foreign_sender sender_policy{};
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };

@@ -76,6 +76,10 @@ void epoll_stream::start_tls(std::shared_ptr<const tls_context> context, tls_rol
 
 const tls_info* epoll_stream::tls() const noexcept { return core_ != nullptr ? core_->tls() : nullptr; }
 
+std::string epoll_stream::channel_binding(std::string_view type) const {
+  return core_ != nullptr ? core_->channel_binding(type) : std::string{};
+}
+
 void epoll_stream::close() {
   loop_.check_thread();
   if (core_ != nullptr)

@@ -38,6 +38,9 @@ public:
   [[nodiscard]] bool paused() const noexcept { return paused_; }
   void start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name);
   [[nodiscard]] const tls_info* tls() const noexcept { return tls_ && tls_->up ? &tls_->info : nullptr; }
+  [[nodiscard]] std::string channel_binding(std::string_view type) const {
+    return tls() == nullptr ? std::string{} : tls_->session.channel_binding(type);
+  }
   void close();
   void abort();
   /// The handle goes away.
@@ -145,6 +148,7 @@ public:
   [[nodiscard]] bool reading_paused() const noexcept override;
   void start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name) override;
   [[nodiscard]] const tls_info* tls() const noexcept override;
+  [[nodiscard]] std::string channel_binding(std::string_view type) const override;
   void close() override;
   void abort() override;
   [[nodiscard]] const address& peer() const noexcept override { return peer_; }

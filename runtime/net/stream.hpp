@@ -102,6 +102,9 @@ public:
                          std::string_view server_name = {}) = 0;
   /// Null until on_tls().
   [[nodiscard]] virtual const tls_info* tls() const noexcept = 0;
+  /// After on_tls(), server role: what ties a login to this TLS connection, by the type "tls-exporter" (RFC 9266; under
+  /// TLS 1.3) or "tls-server-end-point" (RFC 5929). Empty for other types and where there is none.
+  [[nodiscard]] virtual std::string channel_binding(std::string_view /*type*/) const { return {}; }
 
   /// Sends what is pending, then FIN, waits for the peer's (so that a reply is not lost to a reset) and closes; all
   /// within stream_limits::linger, then by reset. No on_data() any more; on_closed() at the end.

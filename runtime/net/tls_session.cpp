@@ -229,6 +229,45 @@ tls_info tls_session::info() const {
   return info;
 }
 
+namespace {
+
+/// RFC 9266. Of TLS 1.2 libraries disagree whether the empty context counts, so that it is not offered there.
+std::string exporter_binding(SSL* ssl) {
+  constexpr std::string_view label = "EXPORTER-Channel-Binding";
+  std::string out(32, '\0');
+  if (SSL_version(ssl) < TLS1_3_VERSION ||
+      SSL_export_keying_material(ssl, reinterpret_cast<unsigned char*>(out.data()), out.size(), label.data(),
+                                 label.size(), nullptr, 0, 0) != 1)
+    return {};
+  return out;
+}
+
+/// RFC 5929 section 4.1: the hash of our certificate, by its signature's algorithm, SHA-256 for MD5 and SHA-1. None
+/// where the signature has no hash of its own (Ed25519).
+std::string end_point_binding(SSL* ssl) {
+  auto* certificate = SSL_get_certificate(ssl);
+  int hash = NID_undef;
+  if (certificate == nullptr || X509_get_signature_info(certificate, &hash, nullptr, nullptr, nullptr) != 1 ||
+      hash == NID_undef)
+    return {};
+  auto* kind = hash == NID_md5 || hash == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(hash);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (kind == nullptr || X509_digest(certificate, kind, digest.data(), &size) != 1)
+    return {};
+  return {reinterpret_cast<const char*>(digest.data()), size};
+}
+
+} // namespace
+
+std::string tls_session::channel_binding(std::string_view type) const {
+  if (!up_ || context_->role() != tls_role::server)
+    return {};
+  if (type == "tls-exporter")
+    return exporter_binding(ssl_);
+  return type == "tls-server-end-point" ? end_point_binding(ssl_) : std::string{};
+}
+
 void tls_session::describe_peer(tls_info& info) const {
   auto* certificate = SSL_get0_peer_certificate(ssl_);
   if (certificate == nullptr)

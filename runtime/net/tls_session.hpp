@@ -41,6 +41,8 @@ public:
   /// The handshake, as far as the input goes.
   [[nodiscard]] progress handshake();
   [[nodiscard]] tls_info info() const;
+  /// See stream::channel_binding().
+  [[nodiscard]] std::string channel_binding(std::string_view type) const;
 
   /// After the handshake: how many clear bytes there were. Zero: look at ended() and failure().
   [[nodiscard]] std::size_t read(std::span<char> into);

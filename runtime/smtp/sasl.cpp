@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 #include "runtime/base/ascii.hpp"
 #include "runtime/mail/address.hpp"
@@ -23,11 +24,7 @@ constexpr auto digits = [] {
   return table;
 }();
 
-// Names end up in logs and policies: no control bytes, valid UTF-8.
-bool is_name(std::string_view text) noexcept {
-  return text.size() <= credential_octets_max && mail::is_utf8(text) &&
-         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
-}
+using detail::is_sasl_name;
 
 bool is_password(std::string_view text) noexcept {
   return text.size() <= credential_octets_max && text.find('\0') == std::string_view::npos;
@@ -46,7 +43,8 @@ public:
     auto authorize_as = response->substr(0, first);
     auto username = response->substr(first + 1, second - first - 1);
     auto password = response->substr(second + 1);
-    if (username.empty() || password.empty() || !is_name(username) || !is_name(authorize_as) || !is_password(password))
+    if (username.empty() || password.empty() || !is_sasl_name(username) || !is_sasl_name(authorize_as) ||
+        !is_password(password))
       return sasl_malformed{};
     return credentials{std::string{username}, std::string{authorize_as}, secret{std::string{password}}};
   }
@@ -58,7 +56,7 @@ public:
     if (!response)
       return sasl_challenge{"Username:"};
     if (username_.empty()) {
-      if (response->empty() || !is_name(*response))
+      if (response->empty() || !is_sasl_name(*response))
         return sasl_malformed{};
       username_ = *response;
       return sasl_challenge{"Password:"};
@@ -72,7 +70,53 @@ private:
   std::string username_;
 };
 
+struct known_mechanism {
+  std::string_view name;
+  sasl_question question;
+  std::unique_ptr<sasl_exchange> (*make)(const sasl_scene&);
+};
+
+constexpr known_mechanism known_mechanisms[] = {
+    {"PLAIN", sasl_question::password,
+     [](const sasl_scene&) -> std::unique_ptr<sasl_exchange> { return std::make_unique<plain_exchange>(); }},
+    {"LOGIN", sasl_question::password,
+     [](const sasl_scene&) -> std::unique_ptr<sasl_exchange> { return std::make_unique<login_exchange>(); }},
+    {"OAUTHBEARER", sasl_question::token, [](const sasl_scene&) { return detail::make_oauthbearer_exchange(); }},
+    {"XOAUTH2", sasl_question::token, [](const sasl_scene&) { return detail::make_xoauth2_exchange(); }},
+    {"SCRAM-SHA-256", sasl_question::scram,
+     [](const sasl_scene& scene) { return detail::make_scram_exchange(false, scene); }},
+    {"SCRAM-SHA-256-PLUS", sasl_question::scram,
+     [](const sasl_scene& scene) { return detail::make_scram_exchange(true, scene); }},
+};
+
+const known_mechanism* find_mechanism(std::string_view name) noexcept {
+  auto* found =
+      std::ranges::find_if(known_mechanisms, [&](auto& one) { return ascii::equal_ignoring_case(one.name, name); });
+  return found == std::end(known_mechanisms) ? nullptr : found;
+}
+
 } // namespace
+
+bool detail::is_sasl_name(std::string_view text) noexcept {
+  return text.size() <= credential_octets_max && mail::is_utf8(text) &&
+         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
+}
+
+std::optional<std::string> detail::decode_saslname(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '=') {
+      out += text[i];
+      continue;
+    }
+    auto code = text.substr(i + 1, 2);
+    if (code != "2C" && code != "3D")
+      return std::nullopt;
+    out += code == "2C" ? ',' : '=';
+    i += 2;
+  }
+  return is_sasl_name(out) ? std::optional{std::move(out)} : std::nullopt;
+}
 
 void wipe(std::string& bytes) noexcept {
   explicit_bzero(bytes.data(), bytes.capacity());
@@ -135,12 +179,14 @@ std::string encode_base64(std::string_view bytes) {
   return out;
 }
 
-std::unique_ptr<sasl_exchange> make_sasl_exchange(std::string_view mechanism) {
-  if (ascii::equal_ignoring_case(mechanism, "PLAIN"))
-    return std::make_unique<plain_exchange>();
-  if (ascii::equal_ignoring_case(mechanism, "LOGIN"))
-    return std::make_unique<login_exchange>();
-  return nullptr;
+std::unique_ptr<sasl_exchange> make_sasl_exchange(std::string_view mechanism, const sasl_scene& scene) {
+  auto* found = find_mechanism(mechanism);
+  return found == nullptr ? nullptr : found->make(scene);
+}
+
+std::optional<sasl_question> question_of_mechanism(std::string_view mechanism) noexcept {
+  auto* found = find_mechanism(mechanism);
+  return found == nullptr ? std::nullopt : std::optional{found->question};
 }
 
 } // namespace hedwig::smtp

@@ -242,7 +242,7 @@ void server_session::refuse(const reply& why) {
     ++counters_.recipients_refused;
   } else if (answers<ask::take_message>()) {
     ++counters_.messages_refused;
-  } else if (!answers<ask::check_data>() && !answers<ask::authenticate>()) {
+  } else if (!answers<ask::check_data>() && !answers_login()) {
     if (!ended_)
       panic("server_session: refuse() without a question");
     return;

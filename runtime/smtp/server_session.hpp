@@ -45,8 +45,17 @@ struct server_settings {
   bool require_tls = false;   ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
   bool auth_in_clear = false; ///< AUTH without TLS
   bool require_auth = false;  ///< MAIL needs AUTH (530)
-  /// Offered, in this order, capitals; empty: no AUTH at all.
+  /// Offered, in this order, capitals, as far as the owner finds answers (sasl_abilities); empty: no AUTH at all.
   std::vector<std::string> mechanisms;
+  std::string (*make_nonce)() = nullptr; ///< the server's part of SCRAM's nonce; null: random
+};
+
+/// What the owner of a session can find out, and so which mechanisms are offered.
+struct sasl_abilities {
+  bool passwords = true;
+  bool tokens = true;
+  bool scram = true;
+  bool channel_binding = false; ///< under TLS
 };
 
 struct tls_facts {
@@ -60,6 +69,7 @@ struct connection_facts {
   std::uint16_t peer_port = 0;
   std::string peer_name;        ///< confirmed reverse name, or empty
   std::optional<tls_facts> tls; ///< set from the start under implicit TLS
+  sasl_abilities can;
 };
 
 struct recipient {
@@ -87,11 +97,19 @@ struct check_helo {
 /// The 220 is in output(). Flush it, start TLS, call tls_started(). Clear text that came behind the command was dropped
 /// by feed(); the owner drops what it still buffers itself. refuse() is too late; end the connection instead.
 struct start_tls {};
-/// authenticated(), auth_failed() or auth_unavailable(), after whatever delay the owner thinks right. The secret is
-/// wiped with the answer.
+/// What who.question asks. A password or a token: authenticated(), auth_failed() or auth_unavailable(), after whatever
+/// delay the owner thinks right. SCRAM: scram_keys_found() (for unknown users, too) or auth_unavailable(). The secret
+/// is wiped with the answer.
 struct authenticate {
   std::string mechanism; ///< "PLAIN", "LOGIN"
   credentials who;
+};
+/// The exchange came to an end of its own: with `right` authenticated(), otherwise auth_failed().
+struct settle_login {
+  std::string mechanism;
+  std::string username;
+  bool right = false;
+  std::string_view why; ///< not right; constant text
 };
 /// MAIL. accept() or refuse().
 struct check_mail {
@@ -138,8 +156,8 @@ struct end {
 
 [[nodiscard]] std::string_view to_string_view(ask::end_reason reason) noexcept;
 
-using question = std::variant<ask::check_connect, ask::check_helo, ask::start_tls, ask::authenticate, ask::check_mail,
-                              ask::check_recipient, ask::check_data, ask::take_message, ask::end>;
+using question = std::variant<ask::check_connect, ask::check_helo, ask::start_tls, ask::authenticate, ask::settle_login,
+                              ask::check_mail, ask::check_recipient, ask::check_data, ask::take_message, ask::end>;
 
 /// Where a session stands: names its timeout and what the console shows.
 enum class session_state : std::uint8_t {
@@ -204,18 +222,20 @@ public:
   // Answers.
   /// check_connect, check_helo, check_mail, check_recipient, check_data.
   void accept();
-  /// The same, authenticate (a right password that does not open this session) and take_message. A reply of 421 ends
-  /// the session.
+  /// The same, authenticate and settle_login (a right password that does not open this session) and take_message. A
+  /// reply of 421 ends the session.
   void refuse(const reply& why);
   /// As refuse(), and the session ends whatever the code is.
   void refuse_and_end(const reply& why);
   /// start_tls: the handshake is done. Everything learnt before is forgotten (RFC 3207 section 4.2).
   void tls_started(tls_facts facts);
-  /// authenticate: `identity` is what policies and logs see.
+  /// authenticate that asks for SCRAM. `binding`: data of the channel binding that was asked for; empty: none.
+  void scram_keys_found(scram_keys keys, std::string_view binding);
+  /// authenticate, settle_login: `identity` is what policies and logs see.
   void authenticated(std::string identity);
   /// While authenticated: messages of this session may have no more octets than this, nor more than the listener says.
   void limit_message_size(std::size_t octets) noexcept { message_size_max_ = octets; }
-  /// authenticate: wrong credentials or unknown user, which look alike. Counted.
+  /// authenticate, settle_login: wrong credentials or unknown user, which look alike. Counted.
   void auth_failed();
   /// authenticate: no provider could tell. 454, not counted.
   void auth_unavailable();
@@ -303,7 +323,11 @@ private:
   [[nodiscard]] std::size_t message_size_max() const noexcept {
     return std::min(message_size_max_, settings_->limits.data.body_octets_max);
   }
+  [[nodiscard]] bool offers(std::string_view mechanism) const noexcept;
   void continue_auth(std::optional<std::string_view> response);
+  void take_auth_step(sasl_step next);
+  void say_auth_failed();
+  [[nodiscard]] bool answers_login();
   void decode_and_continue_auth(std::string_view base64);
   std::size_t feed_data(std::string_view bytes);
   void end_of_data();
@@ -342,6 +366,7 @@ private:
   bool greeted_ = false;  // EHLO or HELO was given
   bool extended_ = false; // EHLO
   bool recipients_tried_ = false;
+  bool login_failed_ = false; // and the client answers what it was told of it
   bool ended_ = false;
 };
 

@@ -2,6 +2,7 @@
 // What each command does.
 #include <algorithm>
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/smtp/server_session.hpp"
 #include "runtime/smtp/server_session_detail.hpp"
 
@@ -14,11 +15,12 @@ void server_session::on_line(std::string_view line) {
   }
   ++counters_.commands;
   auto& offered = *settings_;
-  auto parsed = parse_command(line, {.extended = extended_ || !greeted_,
-                                     .size = offered.size,
-                                     .eight_bit_mime = offered.eight_bit_mime,
-                                     .smtputf8 = offered.smtputf8,
-                                     .auth = !offered.mechanisms.empty()});
+  auto parsed =
+      parse_command(line, {.extended = extended_ || !greeted_,
+                           .size = offered.size,
+                           .eight_bit_mime = offered.eight_bit_mime,
+                           .smtputf8 = offered.smtputf8,
+                           .auth = std::ranges::any_of(offered.mechanisms, [this](auto& one) { return offers(one); })});
   if (!parsed)
     bad(parsed.error());
   else if (offered.require_tls && !tls() && !legal_before_tls(*parsed))
@@ -50,8 +52,19 @@ void server_session::say_hello() {
 
 bool server_session::offers_starttls() const noexcept { return settings_->starttls && !tls(); }
 
+bool server_session::offers(std::string_view mechanism) const noexcept {
+  auto question = question_of_mechanism(mechanism);
+  auto& can = facts_.can;
+  if (!question || (binds_channel(mechanism) && !(can.channel_binding && tls())))
+    return false;
+  return *question == sasl_question::password ? can.passwords
+         : *question == sasl_question::token  ? can.tokens
+                                              : can.scram;
+}
+
 bool server_session::offers_auth() const noexcept {
-  return !settings_->mechanisms.empty() && identity_.empty() && (tls() || settings_->auth_in_clear);
+  return identity_.empty() && (tls() || settings_->auth_in_clear) &&
+         std::ranges::any_of(settings_->mechanisms, [this](auto& one) { return offers(one); });
 }
 
 void server_session::say_extensions() {
@@ -69,7 +82,8 @@ void server_session::say_extensions() {
   if (offers_auth()) {
     output_ += "250-AUTH";
     for (auto& mechanism : offered.mechanisms)
-      output_.append(" ").append(mechanism);
+      if (offers(mechanism))
+        output_.append(" ").append(mechanism);
     output_ += "\r\n";
   }
   output_ += "250 ENHANCEDSTATUSCODES\r\n";
@@ -175,11 +189,9 @@ void server_session::on(http_command&) { finish(replies::not_http, ask::end_reas
 // RFC 4954 section 4.
 const standard_reply* server_session::refusal_of(const auth_command& what) const noexcept {
   auto& offered = settings_->mechanisms;
-  auto same = [&](std::string_view known) {
-    return std::ranges::equal(what.mechanism, known,
-                              [](char a, char b) { return (a >= 'a' && a <= 'z' ? a - 32 : a) == b; });
-  };
-  if (offered.empty())
+  auto is_offered = [this](auto& known) { return offers(known); };
+  auto is_meant = [&](auto& known) { return offers(known) && ascii::equal_ignoring_case(what.mechanism, known); };
+  if (std::ranges::none_of(offered, is_offered))
     return &replies::not_implemented;
   if (!extended_)
     return &replies::hello_first;
@@ -189,7 +201,7 @@ const standard_reply* server_session::refusal_of(const auth_command& what) const
     return &replies::bad_sequence;
   if (!tls() && !settings_->auth_in_clear)
     return &replies::auth_needs_tls;
-  if (std::ranges::none_of(offered, same))
+  if (std::ranges::none_of(offered, is_meant))
     return &replies::mechanism_unknown;
   return nullptr;
 }
@@ -202,10 +214,11 @@ void server_session::on(auth_command& what) {
   mechanism_ = what.mechanism;
   std::ranges::transform(mechanism_, mechanism_.begin(),
                          [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-  sasl_ = make_sasl_exchange(mechanism_);
-  if (!sasl_)
-    bad(replies::mechanism_unknown); // the config offers what we do not have
-  else if (!what.initial_response)
+  auto plus =
+      std::ranges::any_of(settings_->mechanisms, [this](auto& one) { return binds_channel(one) && offers(one); });
+  sasl_ = make_sasl_exchange(mechanism_, {.offers_channel_binding = plus, .make_nonce = settings_->make_nonce});
+  login_failed_ = false;
+  if (!what.initial_response)
     continue_auth(std::nullopt);
   else if (*what.initial_response == "=")
     continue_auth("");
@@ -214,12 +227,15 @@ void server_session::on(auth_command& what) {
 }
 
 void server_session::on_auth_line(std::string_view line) {
-  if (line == "*") {
-    sasl_.reset();
-    bad(replies::auth_cancelled);
-  } else {
+  if (line != "*") {
     decode_and_continue_auth(line);
+    return;
   }
+  sasl_.reset();
+  if (login_failed_ && counters_.auth_failures >= settings_->limits.auth_failures_max)
+    say_auth_failed();
+  else
+    bad(replies::auth_cancelled);
 }
 
 void server_session::decode_and_continue_auth(std::string_view base64) {
@@ -233,23 +249,45 @@ void server_session::decode_and_continue_auth(std::string_view base64) {
   wipe(*response);
 }
 
-void server_session::continue_auth(std::optional<std::string_view> response) {
-  auto next = sasl_->step(response);
+void server_session::continue_auth(std::optional<std::string_view> response) { take_auth_step(sasl_->step(response)); }
+
+void server_session::take_auth_step(sasl_step next) {
   if (auto* challenge = std::get_if<sasl_challenge>(&next)) {
     output_.append("334 ").append(encode_base64(challenge->text)).append("\r\n");
-    return;
-  }
-  sasl_.reset();
-  if (auto* who = std::get_if<credentials>(&next))
+  } else if (auto* who = std::get_if<credentials>(&next)) {
     ask_owner<ask::authenticate>(mechanism_, std::move(*who));
-  else
+  } else if (auto* proved = std::get_if<sasl_proved>(&next)) {
+    ask_owner<ask::settle_login>(mechanism_, std::move(proved->username), true, std::string_view{});
+  } else if (auto* refused = std::get_if<sasl_refused>(&next)) {
+    ask_owner<ask::settle_login>(mechanism_, std::move(refused->username), false, refused->why);
+  } else if (std::holds_alternative<sasl_heard>(next)) {
+    sasl_.reset();
+    say_auth_failed();
+  } else {
+    sasl_.reset();
     bad(replies::auth_malformed);
+  }
+}
+
+bool server_session::answers_login() {
+  if (!answers<ask::authenticate>() && !answers<ask::settle_login>())
+    return false;
+  sasl_.reset();
+  return true;
+}
+
+void server_session::scram_keys_found(scram_keys keys, std::string_view binding) {
+  if (ended_)
+    return;
+  if (!answers<ask::authenticate>())
+    panic("server_session: scram_keys_found() without a question");
+  take_auth_step(sasl_->keys_found(std::move(keys), binding));
 }
 
 void server_session::authenticated(std::string identity) {
   if (ended_)
     return;
-  if (identity.empty() || !answers<ask::authenticate>())
+  if (identity.empty() || !answers_login())
     panic("server_session: authenticated() without an identity or a question");
   identity_ = std::move(identity);
   say(replies::authenticated);
@@ -258,9 +296,20 @@ void server_session::authenticated(std::string identity) {
 void server_session::auth_failed() {
   if (ended_)
     return;
-  if (!answers<ask::authenticate>())
+  if (!answers<ask::authenticate>() && !answers<ask::settle_login>())
     panic("server_session: auth_failed() without a question");
-  if (++counters_.auth_failures >= settings_->limits.auth_failures_max)
+  ++counters_.auth_failures;
+  if (auto notice = sasl_->failure_notice()) {
+    login_failed_ = true;
+    take_auth_step(sasl_challenge{std::move(*notice)});
+    return;
+  }
+  sasl_.reset();
+  say_auth_failed();
+}
+
+void server_session::say_auth_failed() {
+  if (counters_.auth_failures >= settings_->limits.auth_failures_max)
     finish(replies::too_many_auth_failures, ask::end_reason::too_many_auth_failures);
   else
     say(replies::auth_failed);
@@ -269,7 +318,7 @@ void server_session::auth_failed() {
 void server_session::auth_unavailable() {
   if (ended_)
     return;
-  if (!answers<ask::authenticate>())
+  if (!answers_login())
     panic("server_session: auth_unavailable() without a question");
   say(replies::auth_unavailable);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/smtp/dialogue.hpp"
 
+#include "runtime/smtp/sasl_scram.hpp"
+
 #include <fmt/format.h>
 
 #include <cctype>
@@ -91,6 +93,12 @@ void set(dialogue& out, std::string_view rest) {
        [&] {
          while (!rest.empty())
            s.mechanisms.push_back(word(rest));
+       }},
+      {"can-bind", [&] { out.facts.can.channel_binding = true; }},
+      {"cannot",
+       [&] {
+         auto& can = out.facts.can;
+         (rest == "tokens" ? can.tokens : rest == "scram" ? can.scram : can.passwords) = false;
        }},
       {"auth-in-clear", [&] { s.auth_in_clear = true; }},
       {"require-auth", [&] { s.require_auth = true; }},
@@ -282,10 +290,27 @@ private:
     auto known = what.who.username == "user@example.org" || what.who.username == "j\xC3\xBCrgen";
     if (what.who.username == "down")
       session_.auth_unavailable();
+    else if (what.who.question == sasl_question::scram)
+      session_.scram_keys_found(keys_of(what.who.username), what.who.channel_binding == "tls-exporter" ? "bound" : "");
+    else if (what.who.question == sasl_question::token)
+      what.who.password.view() == "good-token" ? session_.authenticated("user@example.org") : session_.auth_failed();
     else if (known && what.who.password.view() == "secret" && what.who.authorize_as.empty())
       session_.authenticated(std::string{what.who.username});
     else
       session_.auth_failed();
+  }
+
+  void on(ask::settle_login& what) {
+    what.right ? session_.authenticated(std::move(what.username)) : session_.auth_failed();
+  }
+
+  // The password of "user" is "pencil", the server's part of the nonce that of RFC 7677.
+  static scram_keys keys_of(std::string_view username) {
+    if (username != "user")
+      return scram_pretender{"secret"}.keys_for(username);
+    return {4096, *decode_base64("W22ZaJ0SNY7soEsUEjb6gQ=="),
+            *decode_base64("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="),
+            *decode_base64("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")};
   }
 
   void on(ask::take_message& what) {
@@ -411,6 +436,7 @@ dialogue read_dialogue(const std::filesystem::path& file) {
   dialogue out;
   out.name = file.stem().string();
   out.settings.hostname = "relay.example.test";
+  out.settings.make_nonce = [] { return std::string{"%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"}; };
   out.facts.peer_ip = "192.0.2.1";
   std::ifstream in{file};
   std::string line;

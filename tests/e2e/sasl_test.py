@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCRAM among real clients: gsasl over STARTTLS and TLS, with and without channel binding; and what nobody may see of it."""
+import base64
+import hashlib
+import hmac
+import pathlib
+import smtplib
+import ssl
+import subprocess
+
+from hedwig_harness import Case, free_port, host, main, make_certificate, tool, trusting
+
+USER, PASSWORD = "alice", "pencil=,case"
+MECHANISMS = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"]
+
+
+def b64(data):
+    return base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
+
+
+def keys_of(password, salt, iterations):
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return client_key, hashlib.sha256(client_key).digest(), hmac.digest(salted, b"Server Key", "sha256")
+
+
+def rfc5803(password, salt=b"0123456789abcdef", iterations=8192):
+    _, stored, server = keys_of(password, salt, iterations)
+    return f"SCRAM-SHA-256${iterations}:{b64(salt)}${b64(stored)}:{b64(server)}"
+
+
+class Scram(Case):
+    def scram_relay(self, users, mechanisms=tuple(MECHANISMS)):
+        self.certificate, key = make_certificate(self.folder, addresses=[host()])
+        self.port, self.implicit = free_port(), free_port()
+        tls = {"cert_path": self.certificate, "key_path": key}
+        both = {"require_auth": True} | ({"auth_mechanisms": list(mechanisms)} if mechanisms else {})
+        relay = self.relay(next_hop=self.sink().next_hop, start=False)
+        relay.port = self.port
+        relay.write_config({"server": {
+            "auth": [{"username": name, "password": password} for name, password in users.items()],
+            "listeners": [{"addr": f"{host()}:{self.port}", "tls": {**tls, "mode": "starttls"}, **both},
+                          {"addr": f"{host()}:{self.implicit}", "tls": {**tls, "mode": "implicit"}, **both}]}})
+        return relay.start()
+
+    def gsasl(self, *options, user=USER, password=PASSWORD):
+        command = [tool("gsasl", "gsasl"), "--smtp", "--connect", f"{host()}:{self.port}", "-a", user, "-p", password,
+                   "--starttls", "--x509-ca-file", self.certificate, "--hostname", "relay.example.test",
+                   "--service", "smtp", "--verbose", *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+
+    def client(self, version=None):
+        context = trusting(self.certificate)
+        context.check_hostname = False
+        if version:
+            context.maximum_version = version
+        client = smtplib.SMTP_SSL(host(), self.implicit, timeout=240, context=context)
+        self.addCleanup(client.close)
+        client.ehlo()
+        return client
+
+    def first(self, client, user, mechanism="SCRAM-SHA-256", flag="n"):
+        """The server's first message, and the fields of it."""
+        code, text = client.docmd("AUTH", f"{mechanism} {b64(f'{flag},,n={user},r=clientnonce')}")
+        self.assertEqual(code, 334, text)
+        message = base64.b64decode(text).decode()
+        return message, dict(field.split("=", 1) for field in message.split(","))
+
+    def final(self, client, user, password, mechanism="SCRAM-SHA-256", flag="n", binding=b""):
+        """The reply to the proof, and whether the server has proved itself."""
+        message, fields = self.first(client, user, mechanism, flag)
+        client_key, stored, server = keys_of(password, base64.b64decode(fields["s"]), int(fields["i"]))
+        without_proof = f"c={b64(f'{flag},,'.encode() + binding)},r={fields['r']}"
+        text = f"n={user},r=clientnonce,{message},{without_proof}".encode()
+        proof = bytes(a ^ b for a, b in zip(client_key, hmac.digest(stored, text, "sha256")))
+        code, reply = client.docmd(b64(f"{without_proof},p={b64(proof)}"))
+        if code != 334:
+            return code, reply, False
+        proved = base64.b64decode(reply) == b"v=" + b64(hmac.digest(server, text, "sha256")).encode()
+        code, reply = client.docmd("")
+        return code, reply, proved
+
+    def test_gsasl_logs_in_with_every_kind_of_secret(self):
+        made = subprocess.run([tool("gsasl", "gsasl"), "--mkpasswd", "-m", "SCRAM-SHA-256", "-p", PASSWORD,
+                               "--iteration-count", "4096"], capture_output=True, text=True, check=True).stdout.strip()
+        self.assertTrue(made.startswith("{SCRAM-SHA-256}4096,"), made)
+        relay = self.scram_relay({"alice": PASSWORD, "bob": rfc5803(PASSWORD), "carol": made})
+        for user in ("alice", "bob", "carol"):
+            for mechanism, more in (("SCRAM-SHA-256", ["--no-cb"]), ("SCRAM-SHA-256-PLUS", []), ("PLAIN", [])):
+                with self.subTest(user=user, mechanism=mechanism):
+                    done = self.gsasl("-m", mechanism, *more, user=user)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                    self.assertIn("235 2.7.0", done.stdout + done.stderr)
+        self.assertEqual(relay.metrics()['hedwig_auth_attempts_total{mechanism="SCRAM-SHA-256-PLUS",result="success"}'], 3)
+
+    def test_gsasl_is_refused_with_a_wrong_password(self):
+        self.scram_relay({"alice": PASSWORD})
+        for mechanism in ("SCRAM-SHA-256-PLUS", "PLAIN"):
+            done = self.gsasl("-m", mechanism, password="wrong")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("535 5.7.8", done.stdout + done.stderr)
+
+    def test_channel_binding_by_the_certificate_under_tls_1_2_and_1_3(self):
+        self.scram_relay({"alice": PASSWORD})
+        der = ssl.PEM_cert_to_DER_cert(pathlib.Path(self.certificate).read_text())
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            client = self.client(version)
+            plus = dict(mechanism="SCRAM-SHA-256-PLUS", flag="p=tls-server-end-point")
+            self.assertEqual(self.final(client, "alice", PASSWORD, binding=b"x" * 32, **plus)[0], 535)
+            self.assertEqual(self.final(client, "alice", PASSWORD, binding=hashlib.sha256(der).digest(), **plus)[::2],
+                             (235, True))
+
+    def test_a_client_that_was_lied_to_about_the_offer_is_refused(self):
+        relay = self.scram_relay({"alice": PASSWORD})
+        client = self.client()
+        self.assertIn("SCRAM-SHA-256-PLUS", client.esmtp_features["auth"])
+        self.assertEqual(client.docmd("AUTH", f"SCRAM-SHA-256 {b64('y,,n=alice,r=clientnonce')}")[0], 535)
+        denied = [event for event in relay.events() if event["event"] == "auth.denied"]
+        self.assertEqual(len(denied), 1)
+        self.assertIn("-PLUS", denied[0]["reason"])
+
+    def test_without_plus_in_the_offer_that_client_is_welcome(self):
+        self.scram_relay({"alice": PASSWORD}, ["SCRAM-SHA-256"])
+        self.assertEqual(self.final(self.client(), "alice", PASSWORD, flag="y")[::2], (235, True))
+
+    def test_unknown_users_look_like_known_ones(self):
+        self.scram_relay({"alice": PASSWORD, "bob": "another"})
+        client = self.client()
+        self.assertEqual(self.final(client, "alice", "wrong")[:2], (535, b"5.7.8 Authentication credentials invalid"))
+        self.assertEqual(self.final(client, "nobody", "wrong")[:2], (535, b"5.7.8 Authentication credentials invalid"))
+        seen = {}
+        for _ in range(2):
+            client = self.client()
+            for user in ("alice", "bob", "nobody", "noone"):
+                _, fields = self.first(client, user)
+                client.docmd("*")
+                seen.setdefault(user, []).append((fields["s"], fields["i"]))
+        for user, both in seen.items():
+            self.assertEqual(both[0], both[1], f"the salt of {user} changed")
+        self.assertEqual(len({salt for both in seen.values() for salt, _ in both}), 4)
+        self.assertEqual({(len(salt), count) for both in seen.values() for salt, count in both}, {(24, "4096")})
+
+    def test_scram_is_not_offered_unless_asked_for(self):
+        self.scram_relay({"alice": PASSWORD}, mechanisms=None)
+        self.assertEqual(self.client().esmtp_features["auth"].split(), ["PLAIN", "LOGIN"])
+
+
+if __name__ == "__main__":
+    main()
