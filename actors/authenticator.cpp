@@ -16,12 +16,20 @@ bool can_answer(const plugin::auth_provider& provider, smtp::sasl_question quest
                                                    : provider.fetches_scram();
 }
 
+/// Takes them out of `who`; null: there are none.
+std::shared_ptr<const plugin::user_facts> facts_of(plugin::identity& who) {
+  if (who.groups.empty() && who.attributes.empty())
+    return nullptr;
+  return std::make_shared<const plugin::user_facts>(std::move(who.groups), std::move(who.attributes));
+}
+
 authenticated answer_of(plugin::identity& who, std::uint64_t token) {
   return {.token = token,
           .status = HEDWIG_OK,
           .identity = std::move(who.name),
           .senders = std::move(who.senders),
-          .limits = who.limits};
+          .limits = who.limits,
+          .facts = facts_of(who)};
 }
 
 } // namespace

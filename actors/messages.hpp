@@ -77,6 +77,7 @@ struct authenticated {
   std::string identity;
   std::vector<std::string> senders; ///< patterns of those allowed; none: any
   plugin::auth_limits limits;
+  std::shared_ptr<const plugin::user_facts> facts = nullptr; ///< for filters
   std::optional<smtp::scram_keys> keys =
       {}; ///< of SCRAM: the rest holds once a proof fits; unknown users have some, too
 };

@@ -585,7 +585,8 @@ plugin::filter_session_view session::filter_view() const {
           .tls_version = facts.tls ? facts.tls->version : std::string{},
           .tls_cipher = facts.tls ? facts.tls->cipher : std::string{},
           .helo = protocol_->helo(),
-          .identity = protocol_->identity()};
+          .identity = protocol_->identity(),
+          .user = user_facts_};
 }
 
 } // namespace hedwig

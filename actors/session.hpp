@@ -131,9 +131,10 @@ private:
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
-  std::string user_;                       // whose session is counted; empty: none
-  std::unique_ptr<authenticated> proving_; // who logs in when his SCRAM proof fits
-  std::vector<std::string> senders_;       // allowed to the authenticated user; empty: any
+  std::string user_;                                     // whose session is counted; empty: none
+  std::unique_ptr<authenticated> proving_;               // who logs in when his SCRAM proof fits
+  std::vector<std::string> senders_;                     // allowed to the authenticated user; empty: any
+  std::shared_ptr<const plugin::user_facts> user_facts_; // what filters are shown of the user
   plugin::auth_limits user_limits_;
   std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has

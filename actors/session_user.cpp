@@ -127,6 +127,7 @@ void session::log_in(authenticated& outcome) {
   }
   user_ = outcome.identity;
   senders_ = std::move(outcome.senders);
+  user_facts_ = std::move(outcome.facts);
   protocol_->authenticated(std::move(outcome.identity));
   if (user_limits_.message_size != 0)
     protocol_->limit_message_size(user_limits_.message_size);
@@ -137,6 +138,7 @@ void session::log_out() {
     relay().users.leave(user_);
   user_.clear();
   senders_.clear();
+  user_facts_.reset();
   user_limits_ = {};
   proving_.reset();
 }

@@ -52,7 +52,7 @@ public:
       facts[variable::sender] = sender;
       facts[variable::sender_domain] = at == sender.npos ? std::string{} : lower(sender.substr(at + 1));
       facts[variable::recipients] = std::to_string(message.recipient_count);
-      rule_run run{std::exchange(fields_, {}), std::move(facts)};
+      rule_run run{std::exchange(fields_, {}), std::move(facts), groups_};
       return {HEDWIG_CONTINUE, {}, {}, run.apply(*rules_)};
     }
 
@@ -69,12 +69,16 @@ public:
       facts_[variable::helo] = view(shown.helo);
       facts_[variable::identity] = view(shown.identity);
       facts_[variable::tls] = view(shown.tls_version);
+      groups_.clear();
+      for (auto& one : hedwig::sdk::groups_of(shown))
+        groups_.insert(lower(view(one)));
       return {};
     }
 
     headers_filter& owner_;
     std::shared_ptr<const rule_set> rules_;
     template_values facts_;
+    group_names groups_;
     std::vector<field> fields_;
   };
 

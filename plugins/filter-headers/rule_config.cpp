@@ -48,13 +48,16 @@ constexpr auto identities_key =
     key(HEDWIG_CONFIG_STRINGS, "identities",
         "Who has authenticated: a name, \"*@example.com\", \"*\" for everybody, \"\" for clients that have not.",
         reloadable);
+constexpr auto groups_key = key(
+    HEDWIG_CONFIG_STRINGS, "groups",
+    "Who has authenticated and is, as the provider says, in one of these groups; case does not matter.", reloadable);
 constexpr auto sender_domains_key =
     key(HEDWIG_CONFIG_STRINGS, "sender_domains",
         "Domains of the envelope's sender: \"example.com\" is that one, \"*.example.com\" those below it, \"*\" all.",
         reloadable);
-constexpr const hedwig_config_key* rule_keys[] = {
-    &action_key,     &field_key,        &matches_key,   &value_key,      &if_field_key,
-    &if_matches_key, &unless_field_key, &listeners_key, &identities_key, &sender_domains_key};
+constexpr const hedwig_config_key* rule_keys[] = {&action_key,     &field_key,      &matches_key,       &value_key,
+                                                  &if_field_key,   &if_matches_key, &unless_field_key,  &listeners_key,
+                                                  &identities_key, &groups_key,     &sender_domains_key};
 constexpr hedwig_config_schema rule_schema{sizeof rule_schema, std::size(rule_keys), rule_keys};
 constexpr auto rules_key =
     key(HEDWIG_CONFIG_TABLES, "rule", "One table for each rule; each sees the header as those before it have left it.",
@@ -99,6 +102,8 @@ public:
     out.unless_field = pattern("unless_field", true);
     out.listeners = table_.strings("listeners");
     out.identities = table_.strings("identities");
+    for (auto& one : table_.strings("groups"))
+      out.groups.push_back(lower(one));
     out.sender_domains = domains();
     return out;
   }

@@ -57,11 +57,12 @@ name_pattern::name_pattern(std::string_view pattern, bool star_allowed) : text_{
     throw std::invalid_argument{"\"" + text_ + "\" is not the name of a header field"};
 }
 
-bool rule::concerns(const template_values& facts) const {
+bool rule::concerns(const template_values& facts, const group_names& of_user) const {
   auto fact = [&](variable which) -> const std::string& { return facts.of[static_cast<std::size_t>(which)]; };
   auto listed = [](auto& list, auto test) { return list.empty() || std::ranges::any_of(list, test); };
   return listed(listeners, [&](auto& one) { return one == fact(variable::listener); }) &&
          listed(identities, [&](auto& one) { return identity_matches(one, fact(variable::identity)); }) &&
+         listed(groups, [&](auto& one) { return of_user.contains(one); }) &&
          listed(sender_domains, [&](auto& one) { return domain_matches(one, fact(variable::sender_domain)); });
 }
 
@@ -88,7 +89,7 @@ void rule_set::watch(const name_pattern& pattern) {
 
 std::vector<sdk::edit> rule_run::apply(const rule_set& rules) {
   for (auto& one : rules.rules)
-    if (one.concerns(facts_))
+    if (one.concerns(facts_, groups_))
       apply(one);
   return std::move(edits_);
 }

@@ -47,6 +47,9 @@ struct field {
   std::string value;
 };
 
+/// In lower case.
+using group_names = std::unordered_set<std::string>;
+
 /// One table of the config. Lists that are empty hold for everybody.
 struct rule {
   rule_action action{};
@@ -58,10 +61,11 @@ struct rule {
   std::optional<name_pattern> unless_field;
   std::vector<std::string> listeners;
   std::vector<std::string> identities;
+  std::vector<std::string> groups; ///< in lower case
   std::vector<std::string> sender_domains;
 
-  /// Speaks of this message at all, by its listener, identity and sender.
-  [[nodiscard]] bool concerns(const template_values& facts) const;
+  /// Speaks of this message at all, by its listener, identity, groups (in lower case) and sender.
+  [[nodiscard]] bool concerns(const template_values& facts, const group_names& of_user) const;
   /// The conditions on fields hold; keeps what the expression matched in `values`.
   [[nodiscard]] bool holds(const std::vector<field>& fields, template_values& values) const;
 };
@@ -81,7 +85,8 @@ class rule_run {
 public:
   static constexpr std::size_t edits_max = 900;
 
-  rule_run(std::vector<field> fields, template_values facts) : fields_{std::move(fields)}, facts_{std::move(facts)} {}
+  rule_run(std::vector<field> fields, template_values facts, const group_names& groups)
+    : fields_{std::move(fields)}, facts_{std::move(facts)}, groups_{groups} {}
   [[nodiscard]] std::vector<sdk::edit> apply(const rule_set& rules);
 
 private:
@@ -94,6 +99,7 @@ private:
 
   std::vector<field> fields_;
   template_values facts_;
+  const group_names& groups_; // the caller's
   std::vector<sdk::edit> edits_;
 };
 

@@ -37,11 +37,15 @@ constexpr auto limit_burst =
                  reloadable, nullptr, 1, count_max);
 constexpr auto limit_listeners =
     key(HEDWIG_CONFIG_STRINGS, "listeners", "Names of listeners; otherwise the limit is for all.", reloadable);
+constexpr auto limit_groups =
+    key(HEDWIG_CONFIG_STRINGS, "groups",
+        "Only users whom the provider puts in one of these groups; case does not matter.", reloadable);
 constexpr auto limit_values =
     key(HEDWIG_CONFIG_STRINGS, "values",
         "Only these users, addresses or domains; otherwise all, each with a count of its own.", reloadable);
-constexpr const hedwig_config_key* limit_keys[] = {&limit_name, &limit_by,    &limit_messages,  &limit_recipients,
-                                                   &limit_per,  &limit_burst, &limit_listeners, &limit_values};
+constexpr const hedwig_config_key* limit_keys[] = {&limit_name,       &limit_by,     &limit_messages,
+                                                   &limit_recipients, &limit_per,    &limit_burst,
+                                                   &limit_listeners,  &limit_groups, &limit_values};
 constexpr hedwig_config_schema limit_schema{sizeof limit_schema, std::size(limit_keys), limit_keys};
 
 constexpr auto limits_key = key(HEDWIG_CONFIG_TABLES, "limit", "One table for each limit; all of them hold.",
@@ -50,6 +54,9 @@ constexpr auto clients_key = key(HEDWIG_CONFIG_STRINGS, "exempt_clients",
                                  "Addresses and networks, such as \"10.0.0.0/8\", that no limit is for.", reloadable);
 constexpr auto users_key = key(HEDWIG_CONFIG_STRINGS, "exempt_users",
                                "Users that no limit is for; \"*\" is everybody who has authenticated.", reloadable);
+constexpr auto groups_key =
+    key(HEDWIG_CONFIG_STRINGS, "exempt_groups",
+        "Groups whose members no limit is for, as the provider names them; case does not matter.", reloadable);
 constexpr auto listeners_key =
     key(HEDWIG_CONFIG_STRINGS, "exempt_listeners", "Names of listeners that no limit is for.", reloadable);
 constexpr auto buckets_key =
@@ -57,10 +64,21 @@ constexpr auto buckets_key =
                  "Counts that are kept at once, 40 octets each: twice the number of clients, users and domains that "
                  "send within a period.",
                  0, "100000", 16, 100'000'000);
-constexpr const hedwig_config_key* keys[] = {&limits_key, &clients_key, &users_key, &listeners_key, &buckets_key};
+constexpr const hedwig_config_key* keys[] = {&limits_key, &clients_key,   &users_key,
+                                             &groups_key, &listeners_key, &buckets_key};
 
 bool contains(const std::vector<std::string>& list, std::string_view value) {
   return std::ranges::find(list, value) != list.end();
+}
+
+bool in_one_of(const std::vector<std::string>& groups, const sender_facts& who) {
+  return std::ranges::any_of(groups, [&](auto& one) { return who.groups.contains(one); });
+}
+
+std::vector<std::string> lower_all(std::vector<std::string> list) {
+  for (auto& one : list)
+    one = lower(one);
+  return list;
 }
 
 failure fault_of_limit(std::size_t number, const char* name, const std::string& what) {
@@ -89,6 +107,7 @@ limit read_limit(const sdk::config& table, std::size_t number) {
     throw fault_of_limit(number, "by", "says neither how many messages nor how many recipients");
   out.name = table.is_set("name") ? table.string("name") : "limit " + std::to_string(number);
   out.listeners = table.strings("listeners");
+  out.groups = lower_all(table.strings("groups"));
   out.values = table.strings("values");
   if (out.by == counted::client && !out.values.empty())
     throw fault_of_limit(number, "values", "are users, addresses or domains; clients go by exempt_clients");
@@ -133,12 +152,13 @@ std::shared_ptr<const limit_set> read_limits(const sdk::config& config) {
     made->exempt_clients.push_back(*read);
   }
   made->exempt_users = config.strings("exempt_users");
+  made->exempt_groups = lower_all(config.strings("exempt_groups"));
   made->exempt_listeners = config.strings("exempt_listeners");
   return made;
 }
 
 bool is_exempt(const limit_set& from, const sender_facts& who) {
-  if (contains(from.exempt_listeners, who.listener))
+  if (contains(from.exempt_listeners, who.listener) || in_one_of(from.exempt_groups, who))
     return true;
   if (!who.user.empty() && (contains(from.exempt_users, who.user) || contains(from.exempt_users, "*")))
     return true;
@@ -147,6 +167,8 @@ bool is_exempt(const limit_set& from, const sender_facts& who) {
 
 std::optional<std::string> counted_value(const limit& at, const sender_facts& who, std::string_view recipient) {
   if (!at.listeners.empty() && !contains(at.listeners, who.listener))
+    return std::nullopt;
+  if (!at.groups.empty() && !in_one_of(at.groups, who))
     return std::nullopt;
   if (at.by == counted::client)
     return who.client ? std::optional{who.client->site()} : std::nullopt;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "bucket_table.hpp"
@@ -28,6 +29,7 @@ struct limit {
   rate messages;
   rate recipients;
   std::vector<std::string> listeners; ///< none: all
+  std::vector<std::string> groups;    ///< in lower case; none: all
   std::vector<std::string> values;    ///< of what is counted; none: all
 
   [[nodiscard]] bool by_recipient() const noexcept {
@@ -40,6 +42,7 @@ struct limit_set {
   std::vector<limit> limits;
   std::vector<network> exempt_clients;
   std::vector<std::string> exempt_users;
+  std::vector<std::string> exempt_groups; ///< in lower case
   std::vector<std::string> exempt_listeners;
 };
 
@@ -47,6 +50,7 @@ struct limit_set {
 struct sender_facts {
   std::optional<client_address> client;
   std::string user;
+  std::unordered_set<std::string> groups; ///< of the user, in lower case
   std::string listener;
   std::string address; ///< of the envelope's sender
 };

@@ -93,6 +93,9 @@ public:
     verdict learn(const hedwig_filter_session& shown) {
       who_.client = client_address::parse(view(shown.peer));
       who_.user = view(shown.identity);
+      who_.groups.clear();
+      for (auto& one : hedwig::sdk::groups_of(shown))
+        who_.groups.insert(lower(view(one)));
       who_.listener = view(shown.listener);
       return {};
     }

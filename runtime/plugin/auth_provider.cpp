@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t list_max = 10'000; // groups, attributes, senders of one identity
 constexpr std::size_t text_max = 64 * 1024;
+constexpr std::size_t lists_octets_max = 256 * 1024; // of all three
 
 hedwig_str str(std::string_view text) { return {text.data(), text.size()}; }
 std::string text(hedwig_str from) { return std::string{text_view(from)}; }
@@ -28,6 +29,17 @@ void wipe(std::string& secret) noexcept {
     at[i] = 0;
 }
 
+std::size_t octets_of(const hedwig_auth_result& from) {
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < from.group_count; ++i)
+    octets += text_view(from.groups[i]).size();
+  for (std::size_t i = 0; i < from.attribute_count; ++i)
+    octets += text_view(from.attributes[i].key).size() + text_view(from.attributes[i].value).size();
+  for (std::size_t i = 0; i < from.sender_count; ++i)
+    octets += text_view(from.senders[i]).size();
+  return octets;
+}
+
 result<identity> copy_identity(const void* raw) {
   if (raw == nullptr)
     return broken("the provider said yes without saying to whom");
@@ -38,6 +50,8 @@ result<identity> copy_identity(const void* raw) {
     return broken("the provider gave more groups, attributes or senders than the limit of 10000");
   identity who;
   who.name = text(from.identity);
+  if (octets_of(from) > lists_octets_max)
+    return broken("the provider gave more than 256 KiB of groups, attributes and senders");
   for (std::size_t i = 0; i < from.group_count; ++i)
     who.groups.push_back(text(from.groups[i]));
   for (std::size_t i = 0; i < from.attribute_count; ++i)

@@ -33,6 +33,12 @@ struct auth_limits {
   std::uint32_t recipients_per_day = 0;
 };
 
+/// What a provider said of a user beside the name; never changed once it is shared.
+struct user_facts {
+  std::vector<std::string> groups;
+  std::vector<std::pair<std::string, std::string>> attributes; ///< a key may repeat
+};
+
 /// Who the client is. `name` is never empty: a provider that says yes without one has failed.
 struct identity {
   std::string name;

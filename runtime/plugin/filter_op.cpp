@@ -13,6 +13,14 @@ hedwig_bytes bytes(std::string_view text) { return {reinterpret_cast<const std::
 
 void session_shown::assign(filter_session_view view) {
   owned = std::move(view);
+  groups.clear();
+  attributes.clear();
+  if (owned.user) {
+    for (auto& one : owned.user->groups)
+      groups.push_back(str(one));
+    for (auto& [key, value] : owned.user->attributes)
+      attributes.push_back({str(key), str(value)});
+  }
   raw = {.struct_size = sizeof raw,
          .flags =
              (owned.tls ? HEDWIG_SESSION_TLS : 0) | (owned.client_certificate ? HEDWIG_SESSION_CLIENT_CERTIFICATE : 0),
@@ -24,7 +32,11 @@ void session_shown::assign(filter_session_view view) {
          .tls_version = str(owned.tls_version),
          .tls_cipher = str(owned.tls_cipher),
          .helo = str(owned.helo),
-         .identity = str(owned.identity)};
+         .identity = str(owned.identity),
+         .groups = groups.data(),
+         .group_count = groups.size(),
+         .attributes = attributes.data(),
+         .attribute_count = attributes.size()};
 }
 
 address_shown::address_shown(filter_address address) : owned{std::move(address)} {

@@ -20,6 +20,8 @@ struct session_shown {
   void assign(filter_session_view view);
 
   filter_session_view owned;
+  std::vector<hedwig_str> groups;
+  std::vector<hedwig_pair> attributes;
   hedwig_filter_session raw{};
 };
 

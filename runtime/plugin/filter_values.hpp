@@ -4,6 +4,7 @@
 #include <hedwig/filter.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "runtime/base/buffer.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/base/message_id.hpp"
+#include "runtime/plugin/auth_values.hpp"
 
 namespace hedwig::plugin {
 
@@ -77,6 +79,7 @@ struct filter_session_view {
   std::string tls_cipher;
   std::string helo;
   std::string identity;
+  std::shared_ptr<const user_facts> user = nullptr; ///< of the identity; null: nothing is known
 };
 
 struct filter_address {

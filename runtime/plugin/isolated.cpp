@@ -21,6 +21,17 @@ constinit thread_local isolated_provider* being_created = nullptr;
 
 std::string own(hedwig_str from) { return std::string{text_view(from)}; }
 
+std::shared_ptr<const user_facts> user_of(const hedwig_filter_session& raw) {
+  if (raw.group_count == 0 && raw.attribute_count == 0)
+    return nullptr;
+  auto out = std::make_shared<user_facts>();
+  for (std::size_t i = 0; i < raw.group_count; ++i)
+    out->groups.push_back(own(raw.groups[i]));
+  for (std::size_t i = 0; i < raw.attribute_count; ++i)
+    out->attributes.emplace_back(own(raw.attributes[i].key), own(raw.attributes[i].value));
+  return out;
+}
+
 filter_session_view view_of(const hedwig_filter_session& raw) {
   return {.tls = (raw.flags & HEDWIG_SESSION_TLS) != 0,
           .client_certificate = (raw.flags & HEDWIG_SESSION_CLIENT_CERTIFICATE) != 0,
@@ -32,7 +43,8 @@ filter_session_view view_of(const hedwig_filter_session& raw) {
           .tls_version = own(raw.tls_version),
           .tls_cipher = own(raw.tls_cipher),
           .helo = own(raw.helo),
-          .identity = own(raw.identity)};
+          .identity = own(raw.identity),
+          .user = user_of(raw)};
 }
 
 filter_address value_of(const hedwig_filter_address& raw) {

@@ -99,6 +99,10 @@ void put(writer& to, const filter_session_view& value) {
   for (auto* one : {&value.session, &value.listener, &value.peer, &value.peer_name, &value.local, &value.tls_version,
                     &value.tls_cipher, &value.helo, &value.identity})
     to.text(*one);
+  static const user_facts nothing;
+  auto& user = value.user ? *value.user : nothing;
+  put_texts(to, user.groups);
+  put_pairs(to, user.attributes);
 }
 void get(reader& from, filter_session_view& value) {
   value.tls = from.number<std::uint8_t>() != 0;
@@ -106,6 +110,10 @@ void get(reader& from, filter_session_view& value) {
   for (auto* one : {&value.session, &value.listener, &value.peer, &value.peer_name, &value.local, &value.tls_version,
                     &value.tls_cipher, &value.helo, &value.identity})
     *one = from.text();
+  auto groups = get_texts(from);
+  auto attributes = get_pairs(from);
+  if (!groups.empty() || !attributes.empty())
+    value.user = std::make_shared<const user_facts>(std::move(groups), std::move(attributes));
 }
 
 void put(writer& to, const filter_address& value) {

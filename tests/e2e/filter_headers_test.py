@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """filter-headers through the whole relay: rules, folding, and signatures over what the rules have made."""
 import signal
+import smtplib
 
 import dkim
 
-from hedwig_harness import Case, generate_key, main, plain_message, wait_for
+from hedwig_harness import Case, generate_key, host, main, make_certificate, plain_message, trusting, wait_for
 
 
 class FilterHeaders(Case):
@@ -48,6 +49,27 @@ class FilterHeaders(Case):
                                       config={"server": {"dkim": [key]}})
         self.assertEqual(received.message["Subject"], "changed")
         self.assertTrue(dkim.verify(received.data, dnsfunc=lambda asked, timeout=5: record))
+
+    def test_rules_for_groups_of_the_provider_hold_in_the_relay_and_in_a_process_apart(self):
+        certificate, key = make_certificate(self.folder, addresses=[host()])
+        sink = self.sink()
+        relay = self.relay(next_hop=sink.next_hop, start=False)
+        filters = [{"use": "headers", "name": where, "isolation": where,
+                    "rule": [{"action": "add", "field": f"X-{where}", "value": "staff", "groups": ["Staff"]}]}
+                   for where in ("none", "process")]
+        users = [{"username": name, "password": "secret", "groups": groups}
+                 for name, groups in (("ada", ["board", "staff"]), ("bob", ["guests"]))]
+        relay.write_config({"auth": [{"use": "static", "user": users}], "filters": filters, "server": {"listeners": [
+            {"addr": f"{host()}:{relay.port}", "relay_from": [],
+             "tls": {"mode": "implicit", "cert_path": certificate, "key_path": key}}]}})
+        relay.start()
+        for user in ("ada", "bob"):
+            with smtplib.SMTP_SSL(host(), relay.port, context=trusting(certificate), timeout=240) as client:
+                client.login(user, "secret")
+                client.sendmail(f"{user}@example.test", ["bob@example.net"], plain_message())
+        marks = {one.sender.split("@")[0]: (one.message["X-none"], one.message["X-process"])
+                 for one in sink.wait(2, relay=relay)}
+        self.assertEqual(marks, {"ada": ("staff", "staff"), "bob": (None, None)})
 
     def test_new_rules_hold_after_a_reload(self):
         _, relay, sink = self.deliver([{"action": "add", "field": "X-Rule", "value": "old"}])

@@ -2,6 +2,8 @@
 // hedwig/filter.hpp - C++20 face of "hedwig.filter/1".
 #pragma once
 
+#include <span>
+
 #include "filter.h"
 #include "plugin.hpp"
 
@@ -25,6 +27,21 @@ struct verdict {
   std::vector<edit> edits = {};
   std::uint32_t reply_code = 0;
 };
+
+/// The groups that the provider gave with the identity, as it wrote them; none before AUTH, or from a host that does
+/// not tell. They live as long as what was shown.
+inline std::span<const hedwig_str> groups_of(const hedwig_filter_session& shown) noexcept {
+  if (!HEDWIG_HAS(hedwig_filter_session, &shown, group_count))
+    return {};
+  return {shown.groups, shown.group_count};
+}
+
+/// And its attributes, such as "role"; a key may repeat.
+inline std::span<const hedwig_pair> attributes_of(const hedwig_filter_session& shown) noexcept {
+  if (!HEDWIG_HAS(hedwig_filter_session, &shown, attribute_count))
+    return {};
+  return {shown.attributes, shown.attribute_count};
+}
 
 /// Completes `o` with OK and `v`.
 inline void finish(op& o, const verdict& v) {

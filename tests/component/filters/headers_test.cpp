@@ -55,6 +55,19 @@ TEST(filter_headers, adds_at_the_end_and_at_the_top_with_variables) {
               ElementsAre("add X-By: ada of example.com", "insert X-Top: {inside}"));
 }
 
+TEST(filter_headers, has_rules_for_members_of_a_group_in_any_spelling) {
+  headers_run on{{{{"action", text("add")},
+                   {"field", text("X-Org")},
+                   {"value", text("staff")},
+                   {"groups", texts({"Staff", "board"})}}}};
+  auto of = [](std::vector<std::string> groups) {
+    return std::make_shared<const user_facts>(std::move(groups), decltype(user_facts::attributes){});
+  };
+  EXPECT_THAT(on.edits({}, {.identity = "ada", .user = of({"guests", "STAFF"})}), ElementsAre("add X-Org: staff"));
+  EXPECT_THAT(on.edits({}, {.identity = "ada", .user = of({"staffing", "staf"})}), IsEmpty());
+  EXPECT_THAT(on.edits({}, {.identity = "staff"}), IsEmpty());
+}
+
 TEST(filter_headers, removes_by_name_prefix_and_expression) {
   headers_run on{{{{"action", text("remove")}, {"field", text("x-internal-*")}},
                   {{"action", text("remove")}, {"field", text("X-Flag")}, {"matches", text("^no$")}}}};

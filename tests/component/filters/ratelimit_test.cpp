@@ -59,6 +59,26 @@ members ratelimit_of(std::string by, std::int64_t messages, std::string per = "1
   return {{"by", text(std::move(by))}, {"messages", number(messages)}, {"per", text(std::move(per))}};
 }
 
+filter_session_view member_of(std::string user, std::vector<std::string> groups) {
+  return {.listener = "in",
+          .peer = "192.0.2.1",
+          .identity = std::move(user),
+          .user = std::make_shared<const user_facts>(std::move(groups), decltype(user_facts::attributes){})};
+}
+
+TEST(filter_ratelimit, limits_members_of_a_group_only_and_leaves_others_alone) {
+  auto limit = ratelimit_of("user", 1);
+  limit.push_back({"groups", texts({"Guests"})});
+  ratelimit_run on{{limit}, {{"exempt_groups", texts({"board"})}}};
+  EXPECT_EQ(on.send(member_of("ada", {"staff", "guests"})), "");
+  EXPECT_NE(on.send(member_of("ada", {"staff", "guests"})), "");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(on.send(member_of("bob", {"staff"})), "");
+    EXPECT_EQ(on.send(member_of("carl", {"GUESTS", "Board"})), "");
+    EXPECT_EQ(on.send(one_client), "");
+  }
+}
+
 TEST(filter_ratelimit, puts_off_what_is_too_much_and_says_until_when) {
   ratelimit_run on{{ratelimit_of("client", 4)}};
   for (int i = 0; i < 4; ++i)

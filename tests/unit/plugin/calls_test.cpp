@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One call's life between host and plugin, with a plugin that does what the test says.
+#include <hedwig/auth.hpp>
 #include <hedwig/storage.h>
 
 #include <gmock/gmock.h>
@@ -106,6 +107,30 @@ TEST(calls, never_say_yes_without_an_identity) {
   puppet::last->finish(puppet::last->ops[1], HEDWIG_OK, &empty);
   EXPECT_EQ(b.sink->status(1), HEDWIG_E_INTERNAL);
   EXPECT_EQ(b.sink->status(2), HEDWIG_E_INTERNAL);
+}
+
+TEST(calls, never_take_half_of_what_a_user_has) {
+  auth_bench b;
+  for (auto tag : {1, 2, 3})
+    b.provider->verify_password(asking("ada"), b.reply(static_cast<std::uint64_t>(tag)));
+  std::string long_name(256, 'x');
+  std::vector<hedwig_str> groups(1024, sdk::str(long_name));
+  auto much = yes("ada");
+  much.groups = groups.data();
+  much.group_count = groups.size();
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_OK, &much);
+  const hedwig_pair more{sdk::str("a"), {}};
+  much.attributes = &more;
+  much.attribute_count = 1;
+  puppet::last->finish(puppet::last->ops[1], HEDWIG_OK, &much);
+  std::vector<hedwig_str> many(10'001, sdk::str("x"));
+  auto crowd = yes("ada");
+  crowd.groups = many.data();
+  crowd.group_count = many.size();
+  puppet::last->finish(puppet::last->ops[2], HEDWIG_OK, &crowd);
+  EXPECT_EQ(b.sink->status(1), HEDWIG_OK);
+  EXPECT_EQ(b.sink->status(2), HEDWIG_E_INTERNAL);
+  EXPECT_EQ(b.sink->status(3), HEDWIG_E_INTERNAL);
 }
 
 TEST(calls, turn_unknown_statuses_into_internal_errors) {

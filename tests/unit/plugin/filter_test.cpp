@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <hedwig/filter.h>
+#include <hedwig/filter.hpp>
 #include <hedwig/plugin.hpp>
 
 #include <gmock/gmock.h>
@@ -125,6 +125,23 @@ struct filter_bench : bench {
   std::shared_ptr<filter_provider> provider;
   std::unique_ptr<filter_session> session;
 };
+
+TEST(shown, sessions_have_the_groups_and_attributes_of_who_has_logged_in) {
+  filter_session_view view;
+  view.user = std::make_shared<const user_facts>(user_facts{{"staff", "board"}, {{"role", "reader"}}});
+  auto made = shown(view);
+  auto& raw = *static_cast<const hedwig_filter_session*>(made.raw);
+  ASSERT_EQ(sdk::groups_of(raw).size(), 2U);
+  EXPECT_EQ(sdk::view(sdk::groups_of(raw)[1]), "board");
+  ASSERT_EQ(sdk::attributes_of(raw).size(), 1U);
+  EXPECT_EQ(sdk::view(sdk::attributes_of(raw)[0].value), "reader");
+  auto before = shown(filter_session_view{});
+  EXPECT_TRUE(sdk::groups_of(*static_cast<const hedwig_filter_session*>(before.raw)).empty());
+  auto from_an_old_host = raw;
+  from_an_old_host.struct_size = offsetof(hedwig_filter_session, groups);
+  EXPECT_TRUE(sdk::groups_of(from_an_old_host).empty());
+  EXPECT_TRUE(sdk::attributes_of(from_an_old_host).empty());
+}
 
 TEST(filter_session, takes_an_answer_given_at_once_from_the_stack) {
   filter_bench b;

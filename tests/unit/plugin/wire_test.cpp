@@ -59,6 +59,31 @@ TEST(wire, gives_back_what_was_put) {
   EXPECT_EQ(who.cache_for, std::chrono::seconds{7});
 }
 
+filter_session_view rich_session() {
+  filter_session_view out;
+  out.helo = "client.example.test";
+  out.identity = "ada";
+  out.user = std::make_shared<const user_facts>(user_facts{{"staff", ""}, {{"role", "sender"}, {"role", "reader"}}});
+  return out;
+}
+
+TEST(wire, gives_back_groups_and_attributes_of_who_has_logged_in) {
+  auto bytes = bytes_of(rich_session());
+  reader from{bytes};
+  filter_session_view got;
+  get(from, got);
+  ASSERT_TRUE(from.well());
+  ASSERT_TRUE(got.user);
+  EXPECT_EQ(got.user->groups, rich_session().user->groups);
+  EXPECT_EQ(got.user->attributes, rich_session().user->attributes);
+  EXPECT_EQ(bytes_of(got), bytes);
+  auto none = bytes_of(filter_session_view{});
+  reader again{none};
+  get(again, got = {});
+  EXPECT_TRUE(again.well());
+  EXPECT_FALSE(got.user);
+}
+
 TEST(wire, gives_back_settings_with_tables) {
   hedwig_config config;
   config.values["name"] = std::string{"x"};
@@ -88,6 +113,7 @@ void expect_every_cut_to_fail(const Value& value) {
 TEST(wire, notices_every_cut_and_every_surplus) {
   expect_every_cut_to_fail(rich_verdict());
   expect_every_cut_to_fail(rich_identity());
+  expect_every_cut_to_fail(rich_session());
   expect_every_cut_to_fail(error{HEDWIG_E_IO, "message", "where", 5});
 }
 
@@ -99,6 +125,7 @@ TEST(wire, survives_any_bytes_without_taking_more_memory_than_they_have) {
       bytes[random() % bytes.size()] = static_cast<char>(random() % 3 == 0 ? 0xFF : random());
     static_cast<void>(reads<verdict>(bytes));
     static_cast<void>(reads<identity>(bytes));
+    static_cast<void>(reads<filter_session_view>(bytes));
     static_cast<void>(reads<scram_secret>(bytes));
     static_cast<void>(reads<hedwig_config>(bytes));
   }

@@ -301,9 +301,23 @@ public:
     view_.helo = str(helo_);
     return run(table_.on_helo, view_);
   }
-  call<decision> auth(std::string identity) {
+  /// The client has logged in; the rest is what its provider said of it.
+  call<decision> auth(std::string identity, std::vector<std::string> groups = {},
+                      std::vector<std::pair<std::string, std::string>> attributes = {}) {
     identity_ = std::move(identity);
+    group_texts_ = std::move(groups);
+    attribute_texts_ = std::move(attributes);
+    groups_.clear();
+    for (auto& one : group_texts_)
+      groups_.push_back(str(one));
+    attributes_.clear();
+    for (auto& [name, value] : attribute_texts_)
+      attributes_.push_back({str(name), str(value)});
     view_.identity = str(identity_);
+    view_.groups = groups_.data();
+    view_.group_count = groups_.size();
+    view_.attributes = attributes_.data();
+    view_.attribute_count = attributes_.size();
     return run(table_.on_auth, view_);
   }
   call<decision> mail(std::string sender) {
@@ -433,6 +447,10 @@ private:
   instance& owner_;
   const hedwig_filter& table_;
   std::string peer_, peer_name_, helo_, identity_, sender_;
+  std::vector<std::string> group_texts_;
+  std::vector<std::pair<std::string, std::string>> attribute_texts_;
+  std::vector<hedwig_str> groups_;
+  std::vector<hedwig_pair> attributes_;
   std::vector<std::string> recipients_;
   std::uint32_t headers_ = 0;
   std::uint64_t size_ = 0;
