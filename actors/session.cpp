@@ -505,6 +505,8 @@ void session::on_plugin_answers(plugin_answers& answers) {
       continue;
     if (is_open<smtp::ask::take_message>())
       settle_message(*verdict);
+    else if (entering_)
+      let_in(*verdict);
     else
       apply(verdict);
   }
@@ -585,7 +587,7 @@ plugin::filter_session_view session::filter_view() const {
           .tls_version = facts.tls ? facts.tls->version : std::string{},
           .tls_cipher = facts.tls ? facts.tls->cipher : std::string{},
           .helo = protocol_->helo(),
-          .identity = protocol_->identity(),
+          .identity = user_,
           .user = user_facts_};
 }
 

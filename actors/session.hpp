@@ -83,6 +83,8 @@ private:
   [[nodiscard]] smtp::sasl_abilities abilities() const;
   void count_denied(const std::string& mechanism, std::string_view user, std::string_view reason);
   void log_in(authenticated& outcome);
+  /// The end of log_in(), once filters have seen the user.
+  void let_in(const plugin::verdict& verdict);
   void log_out();
   [[nodiscard]] bool may_send_as(const mail::address& reverse_path);
   [[nodiscard]] bool may_write_from(const mail::prepared& header);
@@ -135,6 +137,7 @@ private:
   std::unique_ptr<authenticated> proving_;               // who logs in when his SCRAM proof fits
   std::vector<std::string> senders_;                     // allowed to the authenticated user; empty: any
   std::shared_ptr<const plugin::user_facts> user_facts_; // what filters are shown of the user
+  bool entering_ = false;                                // filters look at who logs in
   plugin::auth_limits user_limits_;
   std::optional<queue::message> in_hand_;        // a message that filters look at
   std::optional<queue::message_ptr> committing_; // a message the spooler has

@@ -33,6 +33,8 @@ smtp::sasl_abilities session::abilities() const {
 }
 
 bool session::answer(smtp::ask::authenticate& question) {
+  if (entering_)
+    return false; // filters look at the user
   plugin::auth_request request{.mechanism = question.mechanism,
                                .username = question.who.username,
                                .authorize_as = question.who.authorize_as,
@@ -48,11 +50,13 @@ bool session::answer(smtp::ask::authenticate& question) {
 }
 
 bool session::answer(const smtp::ask::settle_login& question) {
+  if (entering_)
+    return false;
   auto who = std::exchange(proving_, nullptr);
   if (question.right && who && who->status == HEDWIG_OK) {
     relay().counts.auth(question.mechanism, "success").add();
     log_in(*who);
-    return true;
+    return !entering_;
   }
   count_denied(question.mechanism, question.username, question.why);
   protocol_->auth_failed();
@@ -128,7 +132,20 @@ void session::log_in(authenticated& outcome) {
   user_ = outcome.identity;
   senders_ = std::move(outcome.senders);
   user_facts_ = std::move(outcome.facts);
-  protocol_->authenticated(std::move(outcome.identity));
+  entering_ = true;
+  if (auto verdict = filters_.empty() ? plugin::verdict{} : filters_.auth(filter_view()))
+    let_in(*verdict);
+}
+
+void session::let_in(const plugin::verdict& verdict) {
+  entering_ = false;
+  using action = plugin::verdict_action;
+  if (verdict.action == action::reject || verdict.action == action::tempfail || verdict.action == action::disconnect) {
+    log_out();
+    apply(verdict);
+    return;
+  }
+  protocol_->authenticated(user_);
   if (user_limits_.message_size != 0)
     protocol_->limit_message_size(user_limits_.message_size);
 }
@@ -139,6 +156,7 @@ void session::log_out() {
   user_.clear();
   senders_.clear();
   user_facts_.reset();
+  entering_ = false;
   user_limits_ = {};
   proving_.reset();
 }

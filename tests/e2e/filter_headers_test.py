@@ -5,7 +5,7 @@ import smtplib
 
 import dkim
 
-from hedwig_harness import Case, generate_key, host, main, make_certificate, plain_message, trusting, wait_for
+from hedwig_harness import (Case, free_port, generate_key, host, listening, main, make_certificate, plain_message, trusting, wait_for)
 
 
 class FilterHeaders(Case):
@@ -59,12 +59,15 @@ class FilterHeaders(Case):
                    for where in ("none", "process")]
         users = [{"username": name, "password": "secret", "groups": groups}
                  for name, groups in (("ada", ["board", "staff"]), ("bob", ["guests"]))]
+        port = free_port()
         relay.write_config({"auth": [{"use": "static", "user": users}], "filters": filters, "server": {"listeners": [
-            {"addr": f"{host()}:{relay.port}", "relay_from": [],
+            {"addr": f"{host()}:{relay.port}", "relay_from": []},
+            {"addr": f"{host()}:{port}", "relay_from": [],
              "tls": {"mode": "implicit", "cert_path": certificate, "key_path": key}}]}})
         relay.start()
+        wait_for(lambda: listening(host(), port), 30, relay.log_tail)
         for user in ("ada", "bob"):
-            with smtplib.SMTP_SSL(host(), relay.port, context=trusting(certificate), timeout=240) as client:
+            with smtplib.SMTP_SSL(host(), port, context=trusting(certificate), timeout=240) as client:
                 client.login(user, "secret")
                 client.sendmail(f"{user}@example.test", ["bob@example.net"], plain_message())
         marks = {one.sender.split("@")[0]: (one.message["X-none"], one.message["X-process"])

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filter plugins whose answers come later, on a thread of their own."""
+import base64
 import os
 import pathlib
 import smtplib
 
-from hedwig_harness import BUILD, PLUGINS, Case, main, plain_message, wait_for
+from hedwig_harness import (BUILD, PLUGINS, Case, free_port, host, listening, main, make_certificate, plain_message, trusting, wait_for)
 
 LATER = pathlib.Path(os.environ.get("HEDWIG_TEST_PLUGINS") or BUILD / "tests" / "plugins")
 
 
 class LaterAnswers(Case):
-    def relay_and_sink(self):
+    def relay_and_sink(self, **kwargs):
         sink = self.sink()
         relay = self.relay({"filters": [{"use": "later"}], "plugins": {"directories": [str(PLUGINS), str(LATER)]}},
-                           next_hop=sink.next_hop)
+                           next_hop=sink.next_hop, **kwargs)
         return relay, sink
 
     def test_each_message_is_stored_once_with_the_edit(self):
@@ -45,6 +46,36 @@ class LaterAnswers(Case):
         wait_for(lambda: not relay.queue(), 30, "an empty queue")
         self.assertEqual([one.message["Subject"] for one in sink.messages], ["1"])
         self.assertEqual(sink.messages[0].recipients, ["bob@example.net"])
+
+    def test_a_filter_may_refuse_who_has_logged_in(self):
+        certificate, key = make_certificate(self.folder, addresses=[host()])
+        relay, sink = self.relay_and_sink(start=False)
+        port = free_port()
+        relay.write_config({
+            "auth": [{"use": "static", "user": [{"username": name, "password": "secret"} for name in ("ada", "refused", "ended")]}],
+            "server": {"listeners": [{"addr": f"{host()}:{relay.port}", "relay_from": []},
+                                     {"addr": f"{host()}:{port}", "relay_from": [],
+                                      "tls": {"mode": "implicit", "cert_path": certificate, "key_path": key}}]}})
+        relay.start()
+        wait_for(lambda: listening(host(), port), 30, relay.log_tail)
+
+        def log_in(client, user):
+            return client.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0{user}\0secret".encode()).decode())
+
+        with smtplib.SMTP_SSL(host(), port, context=trusting(certificate), timeout=240) as client:
+            client.ehlo("client.example.test")
+            self.assertEqual(log_in(client, "refused"), (550, b"5.7.1 not you"))
+            client.mail("alice@example.test")
+            self.assertEqual(client.rcpt("bob@example.net")[0] // 100, 5, "he is nobody")
+            client.rset()
+            self.assertEqual(log_in(client, "ada")[0], 235)
+            client.sendmail("alice@example.test", ["bob@example.net"], plain_message(subject="by ada"))
+            other = smtplib.SMTP_SSL(host(), port, context=trusting(certificate), timeout=240)
+            other.ehlo("client.example.test")
+            self.assertEqual(log_in(other, "ended")[0], 421)
+            with self.assertRaises(smtplib.SMTPServerDisconnected):
+                other.docmd("NOOP")
+        self.assertEqual(sink.wait(1, relay=relay)[0].message["Subject"], "by ada")
 
     def test_a_client_that_leaves_while_the_filter_thinks_is_no_harm(self):
         relay, sink = self.relay_and_sink()

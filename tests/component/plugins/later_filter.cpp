@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A filter that blocks, so that the host asks it on a thread of its own and every answer comes later. It marks what it
-// lets through, and refuses mail of refused@* at the end and for refused@*.
+// lets through, and refuses mail of refused@* at the end and for refused@*, and the users "refused" and "ended".
 #include <hedwig/hedwig.hpp>
 
 #include <string_view>
@@ -14,6 +14,13 @@ public:
   class session {
   public:
     session(later_filter&, const hedwig_filter_session&) {}
+
+    hedwig::sdk::verdict on_auth(const hedwig_filter_session& shown) {
+      auto user = hedwig::sdk::view(shown.identity);
+      if (user == "ended")
+        return {HEDWIG_DISCONNECT, {}, "not you"};
+      return user == "refused" ? hedwig::sdk::verdict{HEDWIG_REJECT, "5.7.1", "not you"} : hedwig::sdk::verdict{};
+    }
 
     hedwig::sdk::verdict on_recipient(const hedwig_filter_address& to) {
       if (hedwig::sdk::view(to.address).starts_with("refused@"))
