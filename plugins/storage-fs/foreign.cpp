@@ -79,13 +79,12 @@ bool fs_store::is_spool_of_0_10() const {
   return ::fstatat(base_.get(), "queued", &there, 0) == 0 || ::fstatat(base_.get(), "deferred", &there, 0) == 0;
 }
 
-std::string fs_store::foreign_note_of(const hedwig_msg_id& id, const record& what) {
-  return std::string{folder_of(what.folder)} + "/" + id_text(id) + ".meta.json";
-}
+/// It stands in deferred/ wherever the message itself is: 0.10 may have taken that back to queued/.
+std::string fs_store::foreign_note_of(const hedwig_msg_id& id) { return "deferred/" + id_text(id) + ".meta.json"; }
 
 /// Empty when there is none, or none that can be read: the message itself may be well all the same.
-std::string fs_store::load_foreign_note(const hedwig_msg_id& id, const record& what) const {
-  auto path = foreign_note_of(id, what);
+std::string fs_store::load_foreign_note(const hedwig_msg_id& id) const {
+  auto path = foreign_note_of(id);
   auto file = open_to_read(path);
   if (!file)
     return {};
@@ -101,8 +100,9 @@ std::string fs_store::load_foreign_note(const hedwig_msg_id& id, const record& w
 hedwig_time_ns fs_store::foreign_due(const hedwig_msg_id& id, const record& what, hedwig_time_ns modified) const {
   if (what.state == HEDWIG_STATE_BOUNCED)
     return modified;
-  if (auto due = due_in(load_foreign_note(id, what)); due > 0)
-    return due;
+  if (what.state == HEDWIG_STATE_DEFERRED)
+    if (auto due = due_in(load_foreign_note(id)); due > 0)
+      return due;
   hedwig_time_ns milliseconds = 0; // of its receipt: an id of 0.10 is a ULID
   for (int i = 0; i < 6; ++i)
     milliseconds = milliseconds << 8 | id.bytes[i];
@@ -131,9 +131,31 @@ void fs_store::recognise_form(int fd, const std::string& path, std::uint64_t siz
   what.unreadable = true;
 }
 
+bool fs_store::is_same_file(const hedwig_msg_id& id, const record& one, const record& other) const {
+  struct stat first {};
+  struct stat second {};
+  return ::fstatat(base_.get(), path_of(id, one).c_str(), &first, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ::fstatat(base_.get(), path_of(id, other).c_str(), &second, AT_SYMLINK_NOFOLLOW) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+/// Two files of one message, as 0.10 leaves them when it ends between writing it to one folder and taking it out of the
+/// other: either may be torn. Where both are whole, the one that waits for delivery. The other goes with the message.
+record fs_store::better_of(const hedwig_msg_id& id, const record& first, const record& second) {
+  auto worth = [](const record& one) { return std::pair{!one.unreadable, one.body_size}; };
+  auto& kept = worth(second) > worth(first) ? second : first;
+  auto& other = &kept == &first ? second : first;
+  the_host().log(HEDWIG_LOG_WARN, "a message of Hedwig 0.10 stands in two folders",
+                 {{"taken", path_of(id, kept)}, {"left_until_it_is_removed", path_of(id, other)}});
+  second_names_[id].insert(path_of(id, other));
+  return kept;
+}
+
 bool fs_store::recognise_foreign(std::uint32_t state, const std::string& folder, const std::string& name, record& what,
                                  hedwig_msg_id& id) {
   auto parsed = parse_id(std::string_view{name}.substr(0, name.size() - 5));
+  if (parsed && !name.starts_with(id_text(*parsed)))
+    parsed.reset(); // an id is written in one way only, and under that name the file would be looked for
   auto path = folder + "/" + name;
   auto file = parsed ? open_to_read(path) : unique_fd{};
   struct stat facts {};
@@ -168,7 +190,7 @@ std::string fs_store::load_foreign_metadata(const hedwig_msg_id& id, const recor
       what.packed ? load_packed(id, file.get(), path) : read_text(file.get(), what.body_offset - 1, 0, path);
   if (metadata.size() > foreign_header_max)
     damaged(id, path + " has more metadata than a message may have");
-  if (auto note = load_foreign_note(id, what); !note.empty())
+  if (auto note = load_foreign_note(id); !note.empty())
     metadata += "\n" + note;
   return metadata;
 }

@@ -117,14 +117,16 @@ private:
   // foreign.cpp
   bool recognise_foreign(std::uint32_t state, const std::string& folder, const std::string& name, record& what,
                          hedwig_msg_id& id);
+  bool is_same_file(const hedwig_msg_id& id, const record& one, const record& other) const;
+  record better_of(const hedwig_msg_id& id, const record& first, const record& second);
   void recognise_form(int fd, const std::string& path, std::uint64_t size, record& what);
   hedwig_time_ns foreign_due(const hedwig_msg_id& id, const record& what, hedwig_time_ns modified) const;
-  std::string load_foreign_note(const hedwig_msg_id& id, const record& what) const;
+  std::string load_foreign_note(const hedwig_msg_id& id) const;
   std::string load_packed(const hedwig_msg_id& id, int fd, const std::string& path);
   sdk::read_slices read_foreign(const hedwig_message_request& request, const record& what, int fd,
                                 const std::string& path);
   std::string load_foreign_metadata(const hedwig_msg_id& id, const record& what);
-  static std::string foreign_note_of(const hedwig_msg_id& id, const record& what);
+  static std::string foreign_note_of(const hedwig_msg_id& id);
 
   settings settings_;
   unique_fd base_;
@@ -139,8 +141,8 @@ private:
   std::unordered_map<std::uint64_t, stage_state> stages_;
   std::uint64_t next_stage_ = 1;
   std::set<std::string> unsynced_folders_; // lost a name in step 4 of an earlier group
-  /// Old names of moved messages that could not be taken away: a REMOVE must take them along, or the message comes
-  /// back.
+  /// Old names of moved messages that could not be taken away, and copies that Hedwig 0.10 left in another folder: a
+  /// REMOVE must take them along, or the message comes back.
   std::map<hedwig_msg_id, std::set<std::string>, id_less> second_names_;
   bool no_space_ = false;
   bool write_failed_ = false; ///< since the last check

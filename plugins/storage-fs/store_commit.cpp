@@ -357,7 +357,7 @@ private:
       if (!unlink(old))
         store_.second_names_[one.id].insert(old);
       if (one.before.foreign)
-        unlink(foreign_note_of(one.id, one.before)); // what it says is in the metadata now
+        unlink(foreign_note_of(one.id)); // what it says is in the metadata now
       store_.unsynced_folders_.insert(folder_part(old));
     }
     if (one.before.moved)
@@ -369,7 +369,7 @@ private:
     if (one.before.moved)
       unlink(meta_path_of(one.id, one.before));
     if (one.before.foreign)
-      unlink(foreign_note_of(one.id, one.before));
+      unlink(foreign_note_of(one.id));
     if (!one.removed_to.empty())
       store_.pool_.add_removed(one.removed_to);
   }

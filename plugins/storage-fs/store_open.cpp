@@ -196,9 +196,13 @@ void fs_store::scan_messages(std::uint32_t state, const std::string& folder) {
       return; // not ours to touch
     }
     what.folder = static_cast<std::uint8_t>(state);
-    if (auto known = index_.find(id); known && known->folder != state)
+    auto known = index_.find(id);
+    if (known && known->folder != state && what.foreign && known->foreign && !is_same_file(id, *known, what)) {
+      what = better_of(id, *known, what);
+    } else if (known && known->folder != state) {
       // Two names of one file: a crash came between the link and the unlink of a move.
       drop_second_name(id, path_of(id, *known));
+    }
     index_.put(id, what);
   });
 }

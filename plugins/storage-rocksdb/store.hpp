@@ -92,6 +92,7 @@ private:
   void check(const rocksdb::Status& status, const char* doing);
 
   // store_salvage.cpp
+  void check_current() const;
   void note_loss(const std::string& what);
   [[nodiscard]] rocksdb::Status open_for_reading(rocksdb::DBOptions options);
   [[nodiscard]] rocksdb::Status leave_out_dead_tables(rocksdb::DBOptions options);

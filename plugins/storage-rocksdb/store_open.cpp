@@ -259,6 +259,7 @@ void rocksdb_store::open_database() {
 }
 
 void rocksdb_store::open() {
+  check_current();
   if (settings_.read_only) {
     if (::access((settings_.path + "/CURRENT").c_str(), F_OK) != 0)
       throw sdk::failure{HEDWIG_E_NOT_FOUND, "there is no RocksDB spool in " + settings_.path, settings_.path};

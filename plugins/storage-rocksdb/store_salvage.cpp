@@ -4,6 +4,8 @@
 
 #include <rocksdb/sst_file_reader.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "plugins/storage-rocksdb/log_file.hpp"
@@ -47,7 +49,36 @@ std::pair<std::string, std::string> manifest_in(const std::string& folder) {
   return {name, content};
 }
 
+/// The newest; empty where there is none.
+std::string last_manifest(const std::string& folder) {
+  std::string last;
+  std::error_code failed;
+  for (auto& one : std::filesystem::directory_iterator{folder, failed})
+    if (auto name = one.path().filename().string(); name.starts_with("MANIFEST-"))
+      last = std::max(last, name);
+  return last;
+}
+
 } // namespace
+
+/// Without CURRENT the database would take the folder for an empty one, and in the end remove the files that a new one
+/// has no use for: all mail.
+void rocksdb_store::check_current() const {
+  std::error_code failed;
+  if (std::filesystem::exists(settings_.path + "/CURRENT", failed))
+    return;
+  for (auto& one : std::filesystem::directory_iterator{settings_.path, failed}) {
+    auto ending = one.path().extension();
+    if (ending != ".sst" && ending != ".blob" && ending != ".log")
+      continue;
+    auto manifest = last_manifest(settings_.path);
+    throw sdk::failure{HEDWIG_E_CORRUPT,
+                       "the file CURRENT is gone, but files of a database are there: " +
+                           (manifest.empty() ? "put back CURRENT and the MANIFEST that it names from a backup"
+                                             : "write the line " + manifest + " into it, which is the list of them"),
+                       settings_.path};
+  }
+}
 
 void rocksdb_store::note_loss(const std::string& what) {
   ++damaged_;

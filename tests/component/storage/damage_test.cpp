@@ -313,6 +313,31 @@ TEST_F(damaged_database, with_a_flipped_byte_in_its_log_does_not_start_but_can_b
   }
 }
 
+/// RocksDB takes a folder without CURRENT for an empty one, and a new database removes what it does not know.
+TEST_F(damaged_database, that_has_lost_the_name_of_its_list_does_not_start_and_loses_nothing) {
+  fill();
+  auto current = content_of(folder.path() + "/CURRENT");
+  for (bool with_log : {true, false}) {
+    fs::remove(folder.path() + "/CURRENT");
+    for (auto& log : with_log ? std::vector<fs::path>{} : files(".log"))
+      fs::remove(log);
+    auto before = snapshot();
+    for (bool read_only :
+         {false, false, true}) { // the first start could leave something that lets the second one begin
+      EXPECT_FALSE(start("rocksdb", read_only));
+      EXPECT_NE(store->error().find("write the line " + current.substr(0, current.size() - 1)), std::string::npos)
+          << store->error();
+      store.reset();
+      EXPECT_TRUE(snapshot() == before);
+    }
+    std::ofstream{folder.path() + "/CURRENT"} << current; // as it says
+    ASSERT_TRUE(start("rocksdb")) << store->error();
+    EXPECT_EQ(look(), count - 10);
+    store.reset();
+    current = content_of(folder.path() + "/CURRENT");
+  }
+}
+
 TEST_F(damaged_database, whose_log_ends_in_the_middle_of_a_group_starts_as_if_nothing_were) {
   ASSERT_TRUE(start("rocksdb"));
   put(1, 50);
@@ -415,6 +440,56 @@ TEST_F(damaged_spool, of_hedwig_0_10_has_every_form) {
   for (auto& [name, text] : broken)
     EXPECT_EQ(content_of(folder.path() + "/quarantined" + name.substr(name.find('/'))), text) << "kept as it was";
   EXPECT_EQ(content_of(folder.path() + "/queued/readme.json"), "{}");
+}
+
+TEST_F(damaged_spool, of_hedwig_0_10_with_a_message_in_two_folders_keeps_the_whole_one) {
+  for (auto* name : {"queued", "deferred", "bounced"})
+    fs::create_directories(folder.path() + "/" + name);
+  auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream{folder.path() + "/" + name, std::ios::binary} << text;
+  };
+  auto whole = std::string{"HEDWIG1 {\"message_id\":\"x\",\"from\":\"a@example.com\",\"to\":[\"b@example.net\"]}\n"
+                           "Subject: one\r\n\r\nbody\r\n"};
+  const std::string names[] = {"01JZ0000000000000000000001", "01JZ0000000000000000000002", "01JZ0000000000000000000003",
+                               "01JZ0000000000000000000004", "01JZ0000000000000000000005"};
+  write("queued/" + names[0] + ".json", whole); // the later one is torn in its first line,
+  write("deferred/" + names[0] + ".json", whole.substr(0, 30));
+  write("queued/" + names[1] + ".json", whole); // in its body,
+  write("bounced/" + names[1] + ".json", whole.substr(0, whole.size() - 8));
+  write("queued/" + names[2] + ".json", ""); // or the earlier one
+  write("deferred/" + names[2] + ".json", whole);
+  write("deferred/" + names[3] + ".json", whole); // both are whole: it is not lost to the archive
+  write("bounced/" + names[3] + ".json", whole);
+  write("queued/" + names[4] + ".json", whole);
+  write("deferred/" + names[4] + ".meta.json", R"({"attempts":3,"next_attempt":1700000000})");
+  const unsigned states[] = {HEDWIG_STATE_QUEUED, HEDWIG_STATE_QUEUED, HEDWIG_STATE_DEFERRED, HEDWIG_STATE_DEFERRED,
+                             HEDWIG_STATE_QUEUED};
+  auto before = std::distance(fs::recursive_directory_iterator{folder.path()}, {});
+  for (auto read_only : {true, false}) {
+    ASSERT_TRUE(start("fs", read_only)) << store->error();
+    auto listed = store->list_all(every_state, 100, with_damaged | HEDWIG_LIST_BY_RECEIPT);
+    ASSERT_EQ(listed.size(), 5u);
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(listed[i].flags, unsigned{HEDWIG_ENTRY_FOREIGN}) << i;
+      EXPECT_EQ(listed[i].state, states[i]) << i;
+      EXPECT_EQ(store->read_all(listed[i].id).body, "Subject: one\r\n\r\nbody\r\n") << i;
+    }
+    EXPECT_NE(listed[4].metadata.find("\n{\"attempts\":3"), std::string::npos) << "what 0.10 noted of one in queued/";
+    EXPECT_TRUE(!read_only || std::distance(fs::recursive_directory_iterator{folder.path()}, {}) == before);
+  }
+  EXPECT_TRUE(fs::exists(folder.path() + "/queued/" + names[0] + ".json"));
+  for (auto& one : store->list_all(every_state, 100))
+    EXPECT_EQ(store->remove(one.id).status, HEDWIG_OK);
+  ASSERT_TRUE(start("fs")) << store->error();
+  EXPECT_EQ(store->list_all(every_state, 100, with_damaged).size(), 0u) << "nothing comes back";
+}
+
+TEST_F(damaged_spool, of_hedwig_0_10_leaves_a_name_alone_that_is_no_id) {
+  fs::create_directories(folder.path() + "/queued");
+  std::ofstream{folder.path() + "/queued/01jz000000000000000000000a.json"} << "HEDWIG1 {}\nSubject: x\r\n\r\n";
+  ASSERT_TRUE(start("fs")) << store->error();
+  EXPECT_EQ(store->list_all(every_state, 100, with_damaged).size(), 0u);
+  EXPECT_TRUE(fs::exists(folder.path() + "/queued/01jz000000000000000000000a.json"));
 }
 
 } // namespace
