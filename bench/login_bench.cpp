@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <latch>
 
-#include "tests/component/auth_ldap/ldap_instance.hpp"
+#include "tests/component/auth_ldap/auth_instance.hpp"
 #include "tests/component/auth_ldap/slapd.hpp"
 
 namespace hedwig::test {

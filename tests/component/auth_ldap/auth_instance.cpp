@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/component/auth_ldap/ldap_instance.hpp"
+#include "tests/component/auth_ldap/auth_instance.hpp"
 
 #include <gtest/gtest.h>
 #include <hedwig/auth.h>

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/component/auth_ldap/auth_instance.hpp"
 #include "tests/component/auth_ldap/certificates.hpp"
-#include "tests/component/auth_ldap/ldap_instance.hpp"
 #include "tests/component/auth_ldap/slapd.hpp"
 #include "tests/component/auth_ldap/tcp_proxy.hpp"
 
