@@ -8,7 +8,9 @@
 #include <hedwig/services.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "conversation.hpp"
@@ -19,6 +21,37 @@ namespace {
 using namespace hedwig::filter_milter;
 using hedwig::sdk::verdict;
 using hedwig::sdk::view;
+
+/// Counts the ops that are owed, so that stop() is completed after them.
+class owed_ops {
+public:
+  void add() {
+    std::lock_guard lock{mutex_};
+    ++count_;
+  }
+  void remove() {
+    std::unique_lock lock{mutex_};
+    if (--count_ > 0 || !then_)
+      return;
+    auto then = std::exchange(then_, {});
+    lock.unlock();
+    then();
+  }
+  /// Calls `then` once none is owed: here, or where the last one was completed.
+  void when_none(std::function<void()> then) {
+    add();
+    {
+      std::lock_guard lock{mutex_};
+      then_ = std::move(then);
+    }
+    remove();
+  }
+
+private:
+  std::mutex mutex_;
+  std::size_t count_ = 0;
+  std::function<void()> then_;
+};
 
 /// What all sessions of one instance share.
 struct instance_state {
@@ -35,6 +68,7 @@ struct instance_state {
   hedwig::sdk::workers workers;
   hedwig::sdk::metric failures;
   stop_signal stop;
+  owed_ops owed;
   std::string hostname;
   std::vector<std::shared_ptr<milter>> milters;
 };
@@ -46,10 +80,14 @@ public:
   milter_filter(hedwig::sdk::host host, const hedwig::sdk::config& config)
     : shared_{std::make_shared<instance_state>(host, config)} {}
 
-  void stop() {
+  void stop(hedwig::sdk::op op) {
     shared_->stop.raise();
-    for (auto& one : shared_->milters)
-      one->pool.clear();
+    auto last = std::make_shared<hedwig::sdk::op>(std::move(op));
+    shared_->owed.when_none([shared = shared_.get(), last] {
+      for (auto& one : shared->milters)
+        one->pool.clear();
+      last->finish();
+    });
   }
 
   class session {
@@ -149,16 +187,21 @@ public:
     template <class Work>
     void run(hedwig::sdk::op op, Work work) {
       auto owed = std::make_shared<hedwig::sdk::op>(std::move(op));
-      auto taken = shared_->workers.submit([owed, work] {
+      auto shared = shared_;
+      shared->owed.add();
+      auto taken = shared->workers.submit([owed, work, shared] {
         try {
           auto answer = work(owed->deadline());
           hedwig::sdk::finish(*owed, answer);
         } catch (...) {
           owed->fail_with_current_exception();
         }
+        shared->owed.remove();
       });
-      if (!taken)
-        owed->fail(HEDWIG_E_BUSY, "too many messages wait for a worker; see workers and max_pending");
+      if (taken)
+        return;
+      owed->fail(HEDWIG_E_BUSY, "too many messages wait for a worker; see workers and max_pending");
+      shared->owed.remove();
     }
 
     /// Asks one milter after the other, until one of them does not want to go on.

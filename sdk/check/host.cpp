@@ -44,10 +44,9 @@ void host::log(const hedwig_host* raw, const hedwig_log_record* record) {
   for (std::size_t i = 0; i < record->field_count; ++i)
     text += fmt::format(" {}={}", sdk::view(record->fields[i].key), sdk::view(record->fields[i].value));
   std::fprintf(stderr, "log: %s\n", text.c_str());
-  constexpr std::size_t logs_max = 1000;
   auto& me = self(raw);
   std::lock_guard guard{me.mutex_};
-  if (me.logs_.size() < logs_max)
+  if (me.logs_.size() < me.logs_max_)
     me.logs_.push_back(std::move(text));
 }
 

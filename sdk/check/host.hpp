@@ -62,6 +62,8 @@ public:
   std::mutex& mutex() { return mutex_; }
   std::condition_variable& changed() { return changed_; }
   std::vector<std::string> logs();
+  /// From now on lines are not kept: for a test that counts memory.
+  void keep_no_logs() { logs_max_ = 0; }
   /// From now on the plugin is asked for lines of all levels.
   void log_everything() { log_level_ = HEDWIG_LOG_TRACE; }
 
@@ -83,6 +85,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> logs_;
+  std::atomic<std::size_t> logs_max_{1000};
   std::atomic<std::int32_t> log_level_{HEDWIG_LOG_INFO};
   struct noticed {
     const rule* which;

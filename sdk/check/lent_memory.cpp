@@ -16,7 +16,7 @@ namespace hedwig::check {
 namespace {
 
 constexpr std::size_t memory_page = 4096;
-constexpr std::size_t small_structs = 4096;
+constexpr std::size_t small_structs = 1024;
 constexpr std::size_t regions_max = 4096; // that are watched in one process
 
 struct lent_region {
@@ -59,7 +59,12 @@ void watch(std::byte* begin, std::size_t size) noexcept {
 } // namespace
 
 lent_memory::lent_memory(std::size_t size, bool watched)
-  : size_{(size + small_structs + memory_page - 1) / memory_page * memory_page}, watched_{watched} {
+  : size_{watched ? (size + small_structs + memory_page - 1) / memory_page * memory_page : size + small_structs},
+    watched_{watched} {
+  if (!watched) {
+    begin_ = static_cast<std::byte*>(::operator new(size_));
+    return;
+  }
   auto* made = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (made == MAP_FAILED)
     throw std::bad_alloc{};
@@ -68,7 +73,7 @@ lent_memory::lent_memory(std::size_t size, bool watched)
 
 lent_memory::~lent_memory() {
   if (!watched_)
-    ::munmap(begin_, size_);
+    ::operator delete(begin_);
 }
 
 void* lent_memory::take(std::size_t size) {
@@ -77,6 +82,7 @@ void* lent_memory::take(std::size_t size) {
     throw std::bad_alloc{};
   auto* at = begin_ + used_;
   used_ += rounded;
+  std::memset(at, 0, rounded);
   return at;
 }
 

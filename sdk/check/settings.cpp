@@ -179,9 +179,42 @@ std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const h
   return made;
 }
 
-constexpr std::array<std::string_view, 10> check_keys{"provider", "remote", "volatile",     "prepare",
+constexpr std::array<std::string_view, 11> check_keys{"provider", "remote", "volatile",     "prepare",
                                                       "cleanup",  "users",  "unknown_user", "refused_tokens",
-                                                      "scram",    "outage"};
+                                                      "scram",    "outage", "messages"};
+
+std::vector<std::string> read_texts(const toml::node_view<const toml::node>& from) {
+  std::vector<std::string> texts;
+  if (auto* all = from.as_array())
+    for (auto& one : *all)
+      texts.push_back(one.value_or(std::string{}));
+  return texts;
+}
+
+known_message read_message(const toml::node& node) {
+  auto* table = node.as_table();
+  if (table == nullptr)
+    refuse("check.messages", "a table belongs here");
+  known_message read;
+  auto& from = *table;
+  read.peer = from["peer"].value_or(read.peer);
+  read.peer_name = from["peer_name"].value_or(read.peer_name);
+  read.helo = from["helo"].value_or(read.helo);
+  read.identity = from["identity"].value_or(read.identity);
+  read.sender = from["sender"].value_or(read.sender);
+  read.body = from["body"].value_or(read.body);
+  read.recipients = read_texts(from["recipients"]);
+  if (read.recipients.empty())
+    read.recipients.emplace_back("recipient@example.net");
+  for (auto& line : read_texts(from["header"])) {
+    auto colon = line.find(':');
+    if (colon == std::string::npos)
+      refuse("check.messages.header", fmt::format("\"{}\" is no header field", line));
+    auto value = line.find_first_not_of(' ', colon + 1);
+    read.fields.emplace_back(line.substr(0, colon), value == line.npos ? std::string{} : line.substr(value));
+  }
+  return read;
+}
 
 known_accounts read_accounts(const toml::table& root) {
   known_accounts read;
@@ -229,6 +262,9 @@ settings_file::settings_file(const std::string& file) : settings_file{} {
   prepare_ = table["prepare"].value_or(std::string{});
   cleanup_ = table["cleanup"].value_or(std::string{});
   accounts_ = read_accounts(document_->root);
+  if (auto* all = table["messages"].as_array())
+    for (auto& one : *all)
+      messages_.push_back(read_message(one));
   if (auto* own = table.as_table())
     for (auto& [key, node] : *own)
       if (std::ranges::find(check_keys, key.str()) == check_keys.end())

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hedwig::check {
@@ -25,6 +26,18 @@ struct known_accounts {
   bool scram = true;                       ///< whether SCRAM secrets of these users are there
 };
 
+/// A message that the filter suite sends, besides its own: one that makes the filter act.
+struct known_message {
+  std::string peer = "192.0.2.1";
+  std::string peer_name;
+  std::string helo = "client.example.org";
+  std::string identity; ///< empty: the client does not log in
+  std::string sender = "sender@example.org";
+  std::vector<std::string> recipients;
+  std::vector<std::pair<std::string, std::string>> fields;
+  std::string body;
+};
+
 /// The file of --config: the plugin's settings, as in the relay's configuration, and a table [check] for the kit.
 ///
 ///   path = "{folder}/spool"        {folder}: an empty folder for each test; {unique}: a name that no other test has
@@ -38,6 +51,7 @@ struct known_accounts {
 ///   users = [{name = "ada", password = "in wonderland", token = "..."}]   who exists, for the auth suite
 ///   unknown_user = "nobody"        who does not
 ///   refused_tokens = ["..."]       expired, or of somebody else
+///   messages = [{sender = "a@b.example", recipients = ["c@d.example"], header = ["Subject: x"], body = "..."}]
 ///   scram = false                  the users' SCRAM secrets are not known to the backend
 ///   outage = {server = "..."}      settings that replace those above: with them the backend cannot be asked
 class settings_file {
@@ -56,6 +70,7 @@ public:
   std::shared_ptr<const hedwig_config> read_outage(const hedwig_provider& provider, std::string_view folder,
                                                    std::string_view unique) const;
   const known_accounts& accounts() const { return accounts_; }
+  const std::vector<known_message>& messages() const { return messages_; }
   const std::string& file() const { return file_; } ///< empty: none
   const std::string& provider() const { return provider_; }
   bool is_remote() const { return remote_; }
@@ -74,6 +89,7 @@ private:
   std::string prepare_;
   std::string cleanup_;
   known_accounts accounts_;
+  std::vector<known_message> messages_;
 };
 
 /// `text` with {folder} and {unique} filled in.

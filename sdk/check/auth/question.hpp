@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sdk/check/blemish.hpp"
 #include "sdk/check/host.hpp"
 #include "sdk/check/lent_memory.hpp"
 
@@ -34,12 +35,6 @@ struct identity_copy {
   std::vector<std::string> senders;
   std::int64_t cache_for = 0;
   bool operator==(const identity_copy&) const = default;
-};
-
-/// A rule that a result breaks; the test that is meant for it says so.
-struct blemish {
-  const rule* which;
-  std::string saw;
 };
 
 struct answer {

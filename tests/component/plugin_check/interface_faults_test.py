@@ -49,14 +49,48 @@ AUTH = {
     "stops-early": "stop",
     "outage-denies": "outage",
 }
-FAULTS = {"auth": AUTH}
+FILTER = {
+    "unclosed": "hooks",
+    "completes-twice": "completes-once",
+    "never-completes": "completes-once",
+    "unknown-status": "completes-once",
+    "fails-to-open": "completes-once",
+    "unknown-action": "actions",
+    "4xx-for-reject": "replies",
+    "code-with-accept": "replies",
+    "wrong-enhanced-code": "replies",
+    "reply-of-two-lines": "replies",
+    "early-edits": "edits-at-end",
+    "value-of-two-lines": "edits",
+    "bad-field-name": "edits",
+    "replaces-field-0": "edits",
+    "bad-folds": "edits",
+    "address-in-brackets": "edits",
+    "two-bodies": "edits",
+    "unknown-edit": "edits",
+    "fails-for-8-bits": "odd-messages",
+    "fails-for-null-sender": "odd-envelopes",
+    "judges-pieces": "pieces",
+    "remembers": "forgets",
+    "shares-state": "apart",
+    "minds-company": "at-once",
+    "dies-in-the-middle": "any-end",
+    "leaks-sessions": "freed",
+    "keeps-buffers": "buffers",
+    "looks-later": "borrowed",
+    "forgets-cancelled": "cancel",
+    "stops-early": "stop",
+}
+FAULTS = {"auth": AUTH, "filter": FILTER}
 SETTINGS = {"auth": """[check]
 users = [{name = "ada", password = "in wonderland", token = "ada's token"}, {name = "bob", password = "lovelace", token = "bob's token"}]
 refused_tokens = ["eve's token"]
 outage = {reachable = false}
+""", "filter": """[check]
+messages = [{header = ["Subject: logged"], body = "There is an unwanted word here.\\r\\n"}]
 """}
 # Of providers beside the faulty one, by the fault that they are.
-PROVIDERS = {"silent"}
+PROVIDERS = {"silent", "unclosed"}
 # These wait for an answer that never comes.
 HANGS = {"never-completes", "forgets-cancelled"}
 
