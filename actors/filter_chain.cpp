@@ -13,14 +13,19 @@ using plugin::verdict_action;
 
 void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_view view,
                         std::shared_ptr<plugin::completion_sink> sink, relay_metrics& counts) {
-  sink_ = std::move(sink);
+  reply_.sink = std::move(sink);
   counts_ = &counts;
+  if (plugins.filters.empty())
+    return;
+  members_.reserve(plugins.filters.size());
+  auto shown = std::make_shared<const plugin::session_shown>(std::move(view));
+  opened_as_ = {shown, &shown->raw};
   for (auto& filter : plugins.filters)
-    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(view), false, false});
+    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(shown), false, false});
 }
 
-std::optional<verdict> filter_chain::connect(const plugin::filter_session_view& view) {
-  return wanted(hook::connect) ? begin(hook::connect, plugin::shown(view)) : verdict{};
+std::optional<verdict> filter_chain::connect() {
+  return wanted(hook::connect) ? begin(hook::connect, opened_as_) : verdict{};
 }
 
 std::optional<verdict> filter_chain::helo(const plugin::filter_session_view& view) {
@@ -31,21 +36,20 @@ std::optional<verdict> filter_chain::auth(const plugin::filter_session_view& vie
   return wanted(hook::auth) ? begin(hook::auth, plugin::shown(view)) : verdict{};
 }
 
-std::optional<verdict> filter_chain::mail(const plugin::filter_address& sender) {
-  return wanted(hook::mail) ? begin(hook::mail, plugin::shown(sender)) : verdict{};
+std::optional<verdict> filter_chain::mail(plugin::filter_address sender) {
+  return wanted(hook::mail) ? begin(hook::mail, plugin::shown(std::move(sender))) : verdict{};
 }
 
-std::optional<verdict> filter_chain::recipient(const plugin::filter_address& recipient) {
-  return wanted(hook::recipient) ? begin(hook::recipient, plugin::shown(recipient)) : verdict{};
+std::optional<verdict> filter_chain::recipient(plugin::filter_address recipient) {
+  return wanted(hook::recipient) ? begin(hook::recipient, plugin::shown(std::move(recipient))) : verdict{};
 }
 
-std::optional<verdict> filter_chain::message(const plugin::filter_message& message, const rope& content) {
-  stages_.clear();
+std::optional<verdict> filter_chain::message(plugin::filter_message message, const rope& content) {
+  clear_stages();
   if (wanted(hook::header) || wanted(hook::body))
     add_content_stages(content);
   if (wanted(hook::end))
-    stages_.push_back({hook::end, plugin::shown(message)});
-  stage_ = member_ = 0;
+    add_stage(hook::end, plugin::shown(std::move(message)));
   return run();
 }
 
@@ -53,25 +57,22 @@ void filter_chain::add_content_stages(const rope& content) {
   auto block = mail::header_block::parse(content);
   if (!block)
     return; // refused elsewhere for the same reason
-  if (wanted(hook::header))
-    add_header_stages(*block);
+  auto skip = block->body_offset();
+  stages_.reserve(block->fields().size() + content.parts().size() + 1);
+  shown_.reserve(content.parts().size() + 2);
+  if (wanted(hook::header)) {
+    auto header = plugin::shown(std::move(*block));
+    for (auto& field : header.fields)
+      stages_.push_back({hook::header, shown_.size(), &field});
+    shown_.push_back(std::move(header.owner));
+  }
   if (!wanted(hook::body))
     return;
-  auto skip = block->body_offset();
   for (auto& part : content.parts()) {
     auto from = std::min(skip, part.size());
     skip -= from;
     if (from < part.size())
-      stages_.push_back({hook::body, plugin::shown(part.sub(from))});
-  }
-}
-
-void filter_chain::add_header_stages(const mail::header_block& block) {
-  std::uint32_t index = 0;
-  for (auto& field : block.fields()) {
-    plugin::filter_header header{++index, std::string{field.name}, mail::unfold(field.value),
-                                 std::string{field.name.data(), field.size}};
-    stages_.push_back({hook::header, plugin::shown(std::move(header))});
+      add_stage(hook::body, plugin::shown(part.sub(from)));
   }
 }
 
@@ -80,19 +81,44 @@ bool filter_chain::wanted(hook which) const noexcept {
 }
 
 std::optional<verdict> filter_chain::begin(hook which, plugin::hook_argument what) {
-  stages_.clear();
-  stages_.push_back({which, std::move(what)});
-  stage_ = member_ = 0;
+  clear_stages();
+  add_stage(which, std::move(what));
   return run();
 }
 
+void filter_chain::clear_stages() {
+  stages_.clear();
+  shown_.clear();
+  stage_ = member_ = 0;
+}
+
+void filter_chain::add_stage(hook which, plugin::hook_argument what) {
+  stages_.push_back({which, shown_.size(), what.raw});
+  shown_.push_back(std::move(what.owner));
+}
+
 std::optional<verdict> filter_chain::run() {
+  reply_.now = {};
+  auto out = run_stages();
+  for (auto& one : members_)
+    if (auto times = std::exchange(one.passed, 0); times != 0)
+      count(one, verdict_action::proceed, times);
+  return out;
+}
+
+std::optional<verdict> filter_chain::run_stages() {
   for (; stage_ < stages_.size(); ++stage_, member_ = 0) {
     for (; member_ < members_.size(); ++member_) {
       auto& now = members_[member_];
-      if (now.satisfied || !now.provider->wants(stages_[stage_].which))
+      auto& at = stages_[stage_];
+      if (now.satisfied || !now.provider->wants(at.which))
         continue;
-      auto answer = now.session->ask(stages_[stage_].which, stages_[stage_].what, {sink_, ++tag_, {}});
+      plugin::hook_answer answer;
+      ++reply_.tag;
+      if (now.session->passes(at.which, {shown_[at.owner], at.raw}, reply_, answer)) {
+        ++now.passed;
+        continue;
+      }
       if (!answer)
         return std::nullopt;
       if (auto last = judge(now, std::move(*answer)))
@@ -103,7 +129,7 @@ std::optional<verdict> filter_chain::run() {
 }
 
 std::optional<verdict> filter_chain::answered(plugin::completion& done) {
-  if (done.tag != tag_ || stage_ >= stages_.size() || member_ >= members_.size())
+  if (done.tag != reply_.tag || stage_ >= stages_.size() || member_ >= members_.size())
     return std::nullopt;
   auto answer = done.value ? result<verdict>{std::move(plugin::as<verdict>(*done.value))}
                            : result<verdict>{std::unexpected{std::move(done.value.error())}};
@@ -113,16 +139,16 @@ std::optional<verdict> filter_chain::answered(plugin::completion& done) {
   return run();
 }
 
-void filter_chain::count(const member& of, const result<verdict>& answer) const {
+void filter_chain::count(const member& of, std::optional<verdict_action> action, std::uint64_t times) const {
   constexpr std::string_view words[] = {"proceed", "accept",     "reject",     "tempfail",
                                         "discard", "quarantine", "disconnect", "failed"};
-  auto which = answer ? static_cast<std::size_t>(answer->action) : std::size(words) - 1;
+  auto which = action ? static_cast<std::size_t>(*action) : std::size(words) - 1;
   auto place = static_cast<std::size_t>(&of - members_.data());
-  counts_->verdicts(place, of.provider->owner()->name(), which, words[which]).add();
+  counts_->verdicts(place, of.provider->owner()->name(), which, words[which]).add(times);
 }
 
 std::optional<verdict> filter_chain::judge(member& of, result<verdict> answer) {
-  count(of, answer);
+  count(of, answer ? std::optional{answer->action} : std::nullopt);
   if (!answer)
     return on_failure(of, answer.error());
   std::ranges::move(answer->edits, std::back_inserter(gathered_.edits));
@@ -164,9 +190,8 @@ std::optional<verdict> filter_chain::on_failure(member& of, const error& why) {
 
 void filter_chain::reset() {
   gathered_ = {};
-  stages_.clear();
-  stage_ = member_ = 0;
-  ++tag_; // an answer still under way is stale
+  clear_stages();
+  ++reply_.tag; // an answer still under way is stale
   for (auto& one : members_) {
     one.satisfied = false;
     one.told = false;

@@ -229,7 +229,7 @@ bool session::answer(const smtp::ask::check_connect&) {
     protocol_->refuse_and_end(smtp::replies::shutting_down);
     return true;
   }
-  return apply(filters_.empty() ? plugin::verdict{} : filters_.connect(filter_view()));
+  return apply(filters_.empty() ? plugin::verdict{} : filters_.connect());
 }
 
 bool session::answer(const smtp::ask::check_helo&) {
@@ -319,7 +319,7 @@ bool session::answer(smtp::ask::take_message& question) {
   plugin::filter_message shown{in_hand_->id, in_hand_->envelope.reverse_path, {}, in_hand_->size};
   for (auto& one : in_hand_->envelope.recipients)
     shown.recipients.push_back(one.address);
-  auto verdict = filters_.message(shown, *in_hand_->body);
+  auto verdict = filters_.message(std::move(shown), *in_hand_->body);
   if (!verdict)
     return false;
   settle_message(*verdict);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a filter costs that has every hook and does nothing: sessions of one message each through a filter chain, with
+// What a filter costs that has every hook and does nothing: sessions of so many messages through a filter chain, with
 // the plugin in this process, on a thread of its own, or in a process of its own. Prints the time that passed and the
 // processor time of this process; on a busy machine the latter is what to look at.
 //
-//   filter_overhead FOLDER-OF-FILTER-EMPTY none|thread|process [MESSAGES]
+//   filter_overhead FOLDER-OF-FILTER-EMPTY none|thread|process [SESSIONS [MESSAGES-A-SESSION]]
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -69,7 +69,7 @@ struct run {
       .session = "0123456789", .listener = "smtp", .peer = "192.0.2.1", .local = "::1", .helo = "client.example.test"};
   plugin::filter_message shown{{}, "alice@example.test", {"bob@example.net"}, 10 * 1024};
 
-  void message() {
+  void session(unsigned long long messages) {
     filter_chain chain;
     auto pass = [&](std::optional<plugin::verdict> said) {
       while (!said) {
@@ -80,12 +80,14 @@ struct run {
         give_up("the filter did not pass the message");
     };
     chain.open(plugins, view, sink, counts);
-    pass(chain.connect(view));
+    pass(chain.connect());
     pass(chain.helo(view));
-    pass(chain.mail({"alice@example.test", {}}));
-    pass(chain.recipient({"bob@example.net", {}}));
-    pass(chain.message(shown, content));
-    chain.reset();
+    for (unsigned long long i = 0; i < messages; ++i) {
+      pass(chain.mail({"alice@example.test", {}}));
+      pass(chain.recipient({"bob@example.net", {}}));
+      pass(chain.message(shown, content));
+      chain.reset();
+    }
   }
 };
 
@@ -93,9 +95,11 @@ struct run {
 
 int main(int argc, char** argv) {
   if (argc < 3)
-    give_up("FOLDER none|thread|process [MESSAGES]");
+    give_up("FOLDER none|thread|process [SESSIONS [MESSAGES-A-SESSION]]");
   std::string mode = argv[2];
-  auto messages = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 200'000;
+  auto sessions = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 200'000;
+  auto each = argc > 4 ? std::strtoull(argv[4], nullptr, 10) : 1;
+  auto messages = sessions * each;
   auto services = std::make_shared<plugin::host>(plugin::host_options{});
   plugin::catalogue all{services, {argv[1]}};
   auto provider = all.find(HEDWIG_FILTER, "empty");
@@ -115,19 +119,19 @@ int main(int argc, char** argv) {
   telemetry::metrics metrics;
   relay_metrics counts{metrics};
   run one{{}, counts};
-  one.message(); // without filters, the same work is nothing
+  one.session(1); // without filters, the same work is nothing
   auto began = steady::now();
   auto began_cpu = cpu_seconds();
-  for (unsigned long long i = 0; i < messages; ++i)
-    one.message();
+  for (unsigned long long i = 0; i < sessions; ++i)
+    one.session(each);
   auto without_cpu = cpu_seconds() - began_cpu;
   one.plugins.filters.push_back({*plugin::filter_provider::make(*owner), config::failure_action::tempfail});
-  one.message();
+  one.session(1);
   auto calls = (*owner)->counters().calls;
   began = steady::now();
   began_cpu = cpu_seconds();
-  for (unsigned long long i = 0; i < messages; ++i)
-    one.message();
+  for (unsigned long long i = 0; i < sessions; ++i)
+    one.session(each);
   auto with = std::chrono::duration<double>(steady::now() - began).count();
   auto with_cpu = cpu_seconds() - began_cpu;
   calls = (*owner)->counters().calls - calls;

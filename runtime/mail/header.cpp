@@ -84,6 +84,7 @@ std::expected<header_block, header_fault> header_block::parse(std::string_view m
 }
 
 std::expected<void, header_fault> header_block::scan(std::string_view text) {
+  fields_.reserve(16);
   while (size_ < text.size()) {
     auto rest = text.substr(size_);
     auto end = rest.find(line_end);
@@ -151,6 +152,18 @@ std::string unfold(std::string_view value, std::size_t octets_max) {
   while (!out.empty() && out.back() == ' ')
     out.pop_back();
   return out;
+}
+
+std::optional<std::string_view> unfolded_already(std::string_view value) noexcept {
+  while (!value.empty() && is_blank(value.front()))
+    value.remove_prefix(1);
+  while (!value.empty() && is_blank(value.back()))
+    value.remove_suffix(1);
+  // No early way out: a loop without one is done 16 octets at a time.
+  bool other = false;
+  for (char c : value)
+    other |= static_cast<unsigned char>(c) < 32 || c == 127;
+  return other ? std::nullopt : std::optional{value};
 }
 
 } // namespace hedwig::mail

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,8 @@ private:
 /// A field's value on one line: folds become one space, white space at the ends goes, control bytes become "?".
 /// Cut behind a whole character at `octets_max`.
 [[nodiscard]] std::string unfold(std::string_view value, std::size_t octets_max = std::string_view::npos);
+/// What unfold() gives, as a part of `value`; nothing where `value` holds it in no such form.
+[[nodiscard]] std::optional<std::string_view> unfolded_already(std::string_view value) noexcept;
 
 /// The addr-specs in a From, Sender or To value (RFC 5322 section 3.4): groups, comments, quoted strings and display
 /// names are understood. What does not parse as an address is left out. Linear; at most `limit`.

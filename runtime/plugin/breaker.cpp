@@ -14,12 +14,9 @@ void breaker::enter(breaker_state next) noexcept {
   word_.store((epoch << 2) | static_cast<std::uint64_t>(next), std::memory_order_release);
 }
 
-std::optional<breaker::ticket> breaker::admit(steady_time now) noexcept {
-  auto word = word_.load(std::memory_order_acquire);
-  if (state_of(word) == breaker_state::closed)
-    return word >> 2;
+std::optional<breaker::ticket> breaker::admit_slowly(steady_time now) noexcept {
   std::lock_guard lock{mutex_};
-  word = word_.load(std::memory_order_relaxed);
+  auto word = word_.load(std::memory_order_relaxed);
   if (state_of(word) == breaker_state::closed)
     return word >> 2;
   if (state_of(word) == breaker_state::probing || now < until_)

@@ -28,7 +28,10 @@ public:
   breaker(unsigned failures, std::chrono::nanoseconds delay) noexcept : failures_max_{failures}, delay_{delay} {}
 
   /// Whether a call may be made; one that may has to be reported, whatever becomes of it.
-  [[nodiscard]] std::optional<ticket> admit(steady_time now) noexcept;
+  [[nodiscard]] std::optional<ticket> admit(steady_time now) noexcept {
+    auto word = word_.load(std::memory_order_acquire);
+    return state_of(word) == breaker_state::closed ? std::optional{word >> 2} : admit_slowly(now);
+  }
   /// Whether admit() would refuse. Changes nothing.
   [[nodiscard]] bool refuses(steady_time now) const noexcept;
   /// Whether report() would have nothing to do for a good end: nearly always, and told without a clock.
@@ -52,6 +55,7 @@ private:
   // One word, so that the usual case is one load: the epoch above, the state in the low two bits. The epoch changes
   // with every state.
   void enter(breaker_state next) noexcept;
+  [[nodiscard]] std::optional<ticket> admit_slowly(steady_time now) noexcept;
   [[nodiscard]] static breaker_state state_of(std::uint64_t word) noexcept {
     return static_cast<breaker_state>(word & 3);
   }

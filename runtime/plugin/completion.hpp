@@ -7,6 +7,7 @@
 #include <span>
 #include <variant>
 
+#include "runtime/base/clock.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/plugin/auth_values.hpp"
 #include "runtime/plugin/filter_values.hpp"
@@ -50,6 +51,8 @@ struct reply_to {
   /// How long the call may take; zero: the instance's call_timeout. Past it the sink gets TIMEOUT and a later answer is
   /// dropped and counted.
   std::chrono::nanoseconds timeout{0};
+  /// When the call is made, where the caller has just looked at the clock; zero: the host looks.
+  steady_time now{};
 };
 
 } // namespace hedwig::plugin

@@ -37,11 +37,8 @@ void deliver(reply_to reply, result<outcome> value) {
 inline_answer::inline_answer() noexcept : outer_{waiting} { waiting = this; }
 inline_answer::~inline_answer() { waiting = outer_; }
 
-bool inline_answer::offer(const hedwig_op* op, result<outcome>& value) {
-  if (waiting == nullptr || waiting->op_ == nullptr || waiting->op_ != op)
-    return false;
-  waiting->value_ = std::move(value);
-  return true;
+inline_answer* inline_answer::to(const hedwig_op* op) noexcept {
+  return waiting != nullptr && op != nullptr && waiting->op_ == op ? waiting : nullptr;
 }
 
 completing_scope::completing_scope() noexcept { ++completing_depth; }

@@ -76,6 +76,41 @@ hook_argument hold(Value value) {
 
 } // namespace
 
+namespace {
+
+struct fields_shown {
+  explicit fields_shown(mail::header_block of) : block{std::move(of)} {
+    raw.reserve(block.fields().size());
+    for (auto& field : block.fields()) {
+      auto index = static_cast<std::uint32_t>(raw.size() + 1);
+      raw.push_back({sizeof(hedwig_filter_header), index, str(field.name), str(unfolded(field.value)),
+                     bytes({field.name.data(), field.size})});
+    }
+  }
+  /// In the block itself where it stands there so, which is nearly always.
+  std::string_view unfolded(std::string_view value) {
+    if (auto plain = mail::unfolded_already(value))
+      return *plain;
+    if (values.empty())
+      values.reserve(block.size()); // all together are not longer, so it does not move
+    auto at = values.size();
+    values += mail::unfold(value);
+    return std::string_view{values}.substr(at);
+  }
+
+  mail::header_block block;
+  std::string values;
+  std::vector<hedwig_filter_header> raw;
+};
+
+} // namespace
+
+header_shown_whole shown(mail::header_block block) {
+  auto all = std::make_shared<const fields_shown>(std::move(block));
+  std::span fields{all->raw};
+  return {std::move(all), fields};
+}
+
 hook_argument shown(filter_session_view view) { return hold<session_shown>(std::move(view)); }
 hook_argument shown(filter_address address) { return hold<address_shown>(std::move(address)); }
 hook_argument shown(filter_header header) { return hold<header_shown>(std::move(header)); }
@@ -108,12 +143,14 @@ void filter_op::make(void* state, hedwig_op* handle) const {
   }
 }
 
-hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, result<void*> (*state)(void*), void* context) {
+hook_run run_hook(instance& owner, std::unique_ptr<filter_op> op, std::optional<op_table::kept_slot>& slot,
+                  result<void*> (*state)(void*), void* context) {
   const auto* name = op->name;
   inline_answer answer;
-  auto* handle = owner.open(std::move(op));
+  auto* handle = owner.open(std::move(op), slot);
   if (handle == nullptr)
-    return std::nullopt;
+    return {};
+  slot.reset();
   answer.expect(handle);
   if (auto* shown = owner.begin(handle)) {
     if (auto of = state(context)) {
@@ -123,11 +160,15 @@ hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op, result<void
       owner.refuse(handle, std::move(of.error()));
     }
   }
-  if (!answer.value())
-    return std::nullopt;
-  if (!*answer.value())
-    return std::unexpected{std::move(answer.value()->error())};
-  return std::move(as<verdict>(**answer.value()));
+  hook_run out;
+  if ((out.call = std::move(answer.call())) != nullptr)
+    slot = op_table::slot_of(handle);
+  out.proceeds = answer.passed();
+  if (auto& value = answer.value(); value && *value)
+    out.answer = std::move(as<verdict>(**value));
+  else if (value)
+    out.answer = std::unexpected{std::move(value->error())};
+  return out;
 }
 
 } // namespace hedwig::plugin

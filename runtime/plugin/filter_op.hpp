@@ -16,6 +16,12 @@ class filter_op : public pending_op {
 public:
   filter_op(hook which, const hedwig_filter& table, hook_argument what) noexcept
     : which_{which}, table_{table}, what_{std::move(what)} {
+    show(which, what_.raw);
+  }
+  /// For another call: shows what somebody else keeps.
+  void show(hook which, const void* raw) noexcept {
+    which_ = which;
+    what_.raw = raw;
     kind = static_cast<std::uint8_t>(which);
     name = to_string(which);
   }
@@ -36,9 +42,17 @@ private:
   hook_argument what_;
 };
 
+/// What came of a hook called on this stack.
+struct hook_run {
+  bool proceeds = false;            ///< it answered, and said nothing but CONTINUE; nobody called settled()
+  hook_answer answer;               ///< otherwise
+  std::unique_ptr<pending_op> call; ///< where it answered: for another one, and its slot with it
+};
+
 /// Calls a hook on this stack and takes its answer when it is there at the return. `state` is called first and may say
 /// why the hook cannot be called.
-[[nodiscard]] hook_answer run_hook(instance& owner, std::unique_ptr<filter_op> op,
-                                   result<void*> (*state)(void* context), void* context);
+[[nodiscard]] hook_run run_hook(instance& owner, std::unique_ptr<filter_op> op,
+                                std::optional<op_table::kept_slot>& slot, result<void*> (*state)(void* context),
+                                void* context);
 
 } // namespace hedwig::plugin

@@ -4,37 +4,55 @@
 // workers.
 #include "runtime/plugin/filter_provider.hpp"
 
-#include <deque>
+#include <atomic>
 #include <mutex>
+#include <vector>
 
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/delivery.hpp"
 #include "runtime/plugin/filter_op.hpp"
-#include "runtime/plugin/instance_host.hpp"
+#include "runtime/plugin/host.hpp"
+#include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/table_copy.hpp"
 
 namespace hedwig::plugin {
 
+class session_op;
+
 struct filter_session::core : std::enable_shared_from_this<core> {
-  enum class state_of { unopened, open, failed, closed };
+  // What is known of the plugin's state of the session. Set and cleared one by one: a session that ends and a call that
+  // is answered at that moment each see what the other left.
+  enum flag : std::uint8_t {
+    opened = 1,
+    failed = 2, ///< open() did not succeed
+    closed = 4,
+    outstanding = 8, ///< a hook that the plugin owes an answer
+    lost = 16,       ///< one was given up: what the plugin thinks of the session is unknown
+    closing = 32,
+  };
+
+  ~core();
 
   std::shared_ptr<filter_provider> provider;
-  session_shown opening; ///< what open() sees
+  std::shared_ptr<const session_shown> opening; ///< what open() sees
   void* state = nullptr;
+  std::atomic<std::uint8_t> flags{0};
 
-  std::mutex mutex;
-  state_of phase = state_of::unopened;
-  bool outstanding = false; ///< a hook that the plugin owes an answer
-  bool lost = false;        ///< one was given up: what the plugin thinks of the session is unknown
-  bool closing = false;
+  // The last call that was answered at once, for the next one. The session's thread alone touches these.
+  std::unique_ptr<session_op> spare;
+  std::optional<op_table::kept_slot> slot;
+  std::shared_ptr<const void> shown; ///< what the plugin looks at while it owes an answer
+
+  std::mutex mutex;     ///< of the two below
   bool running = false; ///< a worker is at `jobs`
-  std::deque<std::move_only_function<void()>> jobs;
+  std::vector<std::move_only_function<void()>> jobs;
 
   instance& owner() const { return *provider->owner(); }
-  hook_answer call(hook which, hook_argument what, reply_to reply);
-  hook_answer call_here(std::unique_ptr<filter_op> op);
-  hook_answer call_on_worker(std::unique_ptr<filter_op> op);
+  bool call(hook which, shown_here what, reply_to& reply, hook_answer& otherwise);
+  bool call_here(hook which, shown_here what, reply_to& reply, hook_answer& otherwise);
+  void call_on_worker(hook which, shown_here what, const reply_to& reply);
   result<void*> open_state();
+  error closed_to_calls(std::uint8_t now) const;
   void reset();
   void close();
   void close_now();
@@ -47,18 +65,23 @@ namespace {
 
 error unavailable(const instance& owner, const char* why) { return {HEDWIG_E_UNAVAILABLE, why, owner.name(), 0}; }
 
+} // namespace
+
 /// A hook of a session: tells the session when the plugin is through with it.
 class session_op : public filter_op {
 public:
-  using filter_op::filter_op;
-  void settled(bool late) noexcept override {
-    if (session)
-      session->settled(late);
-  }
-  std::shared_ptr<filter_session::core> session;
+  session_op(std::shared_ptr<filter_session::core> session, hook which, hook_argument what)
+    : filter_op{which, session->provider->table(), std::move(what)}, session_{std::move(session)} {}
+  void settled(bool late) noexcept override { session_->settled(late); }
+
+private:
+  std::shared_ptr<filter_session::core> session_;
 };
 
-} // namespace
+filter_session::core::~core() {
+  if (slot)
+    owner().services().ops().give_back(*slot);
+}
 
 bool filter_session::core::enqueue(std::move_only_function<void()> job, bool always) {
   {
@@ -83,63 +106,87 @@ void filter_session::core::run_jobs() {
       return;
     }
     auto job = std::move(jobs.front());
-    jobs.pop_front();
+    jobs.erase(jobs.begin());
     lock.unlock();
     job();
   }
 }
 
 result<void*> filter_session::core::open_state() {
-  {
-    std::lock_guard lock{mutex};
-    if (phase == state_of::open)
-      return state;
-    if (phase != state_of::unopened)
-      return std::unexpected{unavailable(owner(), "the filter could not open the session")};
-  }
+  auto now = flags.load(std::memory_order_acquire);
+  if ((now & (opened | closed)) == opened)
+    return state;
+  if ((now & (failed | closed)) != 0)
+    return std::unexpected{unavailable(owner(), "the filter could not open the session")};
   auto& table = provider->table();
   hedwig_status status = HEDWIG_OK;
   if (table.open == nullptr) {
     state = owner().self();
   } else {
     call_scope scope{owner().name().c_str(), "open"};
-    status = table.open(owner().self(), &opening.raw, &state);
+    status = table.open(owner().self(), &opening->raw, &state);
   }
-  std::lock_guard lock{mutex};
-  phase = status == HEDWIG_OK ? state_of::open : state_of::failed;
+  flags.fetch_or(status == HEDWIG_OK ? opened : failed, std::memory_order_acq_rel);
   if (status == HEDWIG_OK)
     return state;
   return std::unexpected{unavailable(owner(), "the filter could not open the session")};
 }
 
-hook_answer filter_session::core::call(hook which, hook_argument what, reply_to reply) {
+bool filter_session::core::call(hook which, shown_here what, reply_to& reply, hook_answer& otherwise) {
   if (!provider->wants(which))
-    return result<verdict>{verdict{}};
-  if (auto why = owner().refusal(static_cast<std::uint8_t>(which)))
-    return std::unexpected{std::move(*why)};
-  {
-    std::lock_guard lock{mutex};
-    if (lost || outstanding || phase == state_of::failed)
-      return std::unexpected{unavailable(owner(), phase == state_of::failed ? "the filter could not open the session"
-                                                                            : "an earlier call was given up")};
-    outstanding = true;
+    return true;
+  if (auto why = owner().refusal(static_cast<std::uint8_t>(which))) {
+    otherwise = std::unexpected{std::move(*why)};
+    return false;
   }
-  auto op = std::make_unique<session_op>(which, provider->table(), std::move(what));
-  op->reply = std::move(reply);
-  op->session = shared_from_this();
-  return owner().blocking() ? call_on_worker(std::move(op)) : call_here(std::move(op));
+  // Only this thread sets any of these while no call is outstanding.
+  auto now = flags.load(std::memory_order_acquire);
+  if ((now & (lost | outstanding | failed)) != 0) {
+    otherwise = std::unexpected{unavailable(owner(), (now & failed) != 0 ? "the filter could not open the session"
+                                                                         : "an earlier call was given up")};
+    return false;
+  }
+  flags.store(now | outstanding, std::memory_order_release);
+  if (!owner().blocking())
+    return call_here(which, what, reply, otherwise);
+  call_on_worker(which, what, reply);
+  return false;
 }
 
-hook_answer filter_session::core::call_here(std::unique_ptr<filter_op> op) {
-  return run_hook(
-      owner(), std::move(op), [](void* me) { return static_cast<core*>(me)->open_state(); }, this);
+bool filter_session::core::call_here(hook which, shown_here what, reply_to& reply, hook_answer& otherwise) {
+  auto op = std::move(spare);
+  if (op)
+    op->show(which, what.raw);
+  else
+    op = std::make_unique<session_op>(shared_from_this(), which, hook_argument{nullptr, what.raw});
+  if (op->reply.sink != reply.sink)
+    op->reply.sink = reply.sink;
+  op->reply.tag = reply.tag;
+  op->reply.timeout = reply.timeout;
+  op->reply.now = reply.now;
+  auto ran = run_hook(
+      owner(), std::move(op), slot, [](void* me) { return static_cast<core*>(me)->open_state(); }, this);
+  if (ran.call) {
+    spare.reset(static_cast<session_op*>(ran.call.release()));
+    reply.now = spare->ended;
+  } else {
+    shown = what.owner;
+    reply.now = {};
+  }
+  if (ran.proceeds)
+    flags.store(flags.load(std::memory_order_relaxed) & static_cast<std::uint8_t>(~outstanding),
+                std::memory_order_release);
+  otherwise = std::move(ran.answer);
+  return ran.proceeds;
 }
 
-hook_answer filter_session::core::call_on_worker(std::unique_ptr<filter_op> op) {
+void filter_session::core::call_on_worker(hook which, shown_here what, const reply_to& reply) {
+  auto op = std::make_unique<session_op>(shared_from_this(), which, hook_argument{what.owner, what.raw});
+  op->reply = reply;
   const auto* name = op->name;
   auto* handle = owner().open(std::move(op));
   if (handle == nullptr)
-    return std::nullopt;
+    return;
   auto job = [self = shared_from_this(), handle, name] {
     auto& asked = self->owner();
     auto* hook_call = static_cast<filter_op*>(asked.begin(handle));
@@ -153,20 +200,17 @@ hook_answer filter_session::core::call_on_worker(std::unique_ptr<filter_op> op) 
   };
   if (!enqueue(std::move(job), false))
     owner().refuse(handle, {HEDWIG_E_BUSY, "too many calls wait for a worker", owner().name(), 0});
-  return std::nullopt;
 }
 
 void filter_session::core::settled(bool late) noexcept {
-  bool close_here = false;
-  {
-    std::lock_guard lock{mutex};
-    outstanding = false;
-    lost = lost || late;
-    close_here = closing;
-  }
-  if (close_here && owner().blocking())
+  if (late)
+    flags.fetch_or(lost, std::memory_order_acq_rel);
+  auto before = flags.fetch_and(static_cast<std::uint8_t>(~outstanding), std::memory_order_acq_rel);
+  if ((before & closing) == 0)
+    return;
+  if (owner().blocking())
     enqueue([self = shared_from_this()] { self->close_now(); }, true);
-  else if (close_here) // the plugin may be below us on the stack
+  else // the plugin may be below us on the stack
     owner().services().post([self = shared_from_this()] { self->close_now(); });
 }
 
@@ -174,13 +218,11 @@ void filter_session::core::reset() {
   auto hook = provider->table().on_reset;
   if (hook == nullptr)
     return;
-  {
-    std::lock_guard lock{mutex};
-    if (outstanding)
-      lost = true;
-    if (lost || phase != state_of::open)
-      return;
-  }
+  auto now = flags.load(std::memory_order_acquire);
+  if ((now & outstanding) != 0)
+    flags.fetch_or(lost, std::memory_order_acq_rel);
+  if ((now & (outstanding | lost | failed | closed)) != 0 || (now & opened) == 0)
+    return;
   auto work = [self = shared_from_this(), hook] {
     call_scope scope{self->owner().name().c_str(), "on_reset"};
     hook(self->state);
@@ -192,24 +234,19 @@ void filter_session::core::reset() {
 }
 
 void filter_session::core::close() {
-  {
-    std::lock_guard lock{mutex};
-    closing = true;
-    if (outstanding)
-      return; // settled() goes on
-  }
+  auto self = shared_from_this(); // the spare call keeps the session, too
+  spare.reset();
+  if ((flags.fetch_or(closing, std::memory_order_acq_rel) & outstanding) != 0)
+    return; // settled() goes on
   if (owner().blocking())
-    enqueue([self = shared_from_this()] { self->close_now(); }, true);
+    enqueue([self] { self->close_now(); }, true);
   else
     close_now();
 }
 
 void filter_session::core::close_now() {
-  {
-    std::lock_guard lock{mutex};
-    if (std::exchange(phase, state_of::closed) != state_of::open)
-      return;
-  }
+  if ((flags.fetch_or(closed, std::memory_order_acq_rel) & (opened | closed)) != opened)
+    return;
   auto& table = provider->table();
   if (table.close == nullptr || table.open == nullptr)
     return;
@@ -230,9 +267,13 @@ filter_provider::filter_provider(std::shared_ptr<instance> owner)
             table_.on_body != nullptr,    table_.on_end != nullptr,       table_.on_delivery != nullptr} {}
 
 std::unique_ptr<filter_session> filter_provider::open(filter_session_view session) {
+  return open(std::make_shared<const session_shown>(std::move(session)));
+}
+
+std::unique_ptr<filter_session> filter_provider::open(std::shared_ptr<const session_shown> session) {
   auto state = std::make_shared<filter_session::core>();
   state->provider = shared_from_this();
-  state->opening.assign(std::move(session));
+  state->opening = std::move(session);
   return std::unique_ptr<filter_session>{new filter_session{std::move(state)}};
 }
 
@@ -244,10 +285,15 @@ hook_answer filter_provider::on_delivery(filter_delivery delivery, reply_to repl
   auto op = std::make_unique<filter_op>(hook::delivery, table_, shown(std::move(delivery)));
   op->keep = shared_from_this();
   op->reply = std::move(reply);
-  if (!owner_->blocking())
-    return run_hook(
-        *owner_, std::move(op), [](void* me) -> result<void*> { return static_cast<instance*>(me)->self(); },
+  if (!owner_->blocking()) {
+    std::optional<op_table::kept_slot> slot;
+    auto ran = run_hook(
+        *owner_, std::move(op), slot, [](void* me) -> result<void*> { return static_cast<instance*>(me)->self(); },
         owner_.get());
+    if (slot)
+      owner_->services().ops().give_back(*slot);
+    return ran.proceeds ? result<verdict>{verdict{}} : std::move(ran.answer);
+  }
   owner_->submit(std::move(op), [self = owner_->self()](hedwig_op* handle, pending_op& call) {
     static_cast<filter_op&>(call).make(self, handle);
   });
@@ -257,32 +303,37 @@ hook_answer filter_provider::on_delivery(filter_delivery delivery, reply_to repl
 filter_session::filter_session(std::shared_ptr<core> state) : core_{std::move(state)} {}
 filter_session::~filter_session() { core_->close(); }
 
-hook_answer filter_session::ask(hook which, hook_argument what, reply_to reply) {
-  return core_->call(which, std::move(what), std::move(reply));
+bool filter_session::passes(hook which, shown_here what, reply_to& reply, hook_answer& otherwise) {
+  return core_->call(which, what, reply, otherwise);
 }
-hook_answer filter_session::on_connect(filter_session_view session, reply_to reply) {
-  return ask(hook::connect, shown(std::move(session)), std::move(reply));
+hook_answer filter_session::ask(hook which, const hook_argument& what, const reply_to& reply) {
+  hook_answer otherwise;
+  auto to = reply;
+  return passes(which, {what.owner, what.raw}, to, otherwise) ? result<verdict>{verdict{}} : std::move(otherwise);
 }
-hook_answer filter_session::on_helo(filter_session_view session, reply_to reply) {
-  return ask(hook::helo, shown(std::move(session)), std::move(reply));
+hook_answer filter_session::on_connect(filter_session_view session, const reply_to& reply) {
+  return ask(hook::connect, shown(std::move(session)), reply);
 }
-hook_answer filter_session::on_auth(filter_session_view session, reply_to reply) {
-  return ask(hook::auth, shown(std::move(session)), std::move(reply));
+hook_answer filter_session::on_helo(filter_session_view session, const reply_to& reply) {
+  return ask(hook::helo, shown(std::move(session)), reply);
 }
-hook_answer filter_session::on_mail(filter_address sender, reply_to reply) {
-  return ask(hook::mail, shown(std::move(sender)), std::move(reply));
+hook_answer filter_session::on_auth(filter_session_view session, const reply_to& reply) {
+  return ask(hook::auth, shown(std::move(session)), reply);
 }
-hook_answer filter_session::on_recipient(filter_address recipient, reply_to reply) {
-  return ask(hook::recipient, shown(std::move(recipient)), std::move(reply));
+hook_answer filter_session::on_mail(filter_address sender, const reply_to& reply) {
+  return ask(hook::mail, shown(std::move(sender)), reply);
 }
-hook_answer filter_session::on_header(filter_header header, reply_to reply) {
-  return ask(hook::header, shown(std::move(header)), std::move(reply));
+hook_answer filter_session::on_recipient(filter_address recipient, const reply_to& reply) {
+  return ask(hook::recipient, shown(std::move(recipient)), reply);
 }
-hook_answer filter_session::on_body(slice chunk, reply_to reply) {
-  return ask(hook::body, shown(std::move(chunk)), std::move(reply));
+hook_answer filter_session::on_header(filter_header header, const reply_to& reply) {
+  return ask(hook::header, shown(std::move(header)), reply);
 }
-hook_answer filter_session::on_end(filter_message message, reply_to reply) {
-  return ask(hook::end, shown(std::move(message)), std::move(reply));
+hook_answer filter_session::on_body(slice chunk, const reply_to& reply) {
+  return ask(hook::body, shown(std::move(chunk)), reply);
+}
+hook_answer filter_session::on_end(filter_message message, const reply_to& reply) {
+  return ask(hook::end, shown(std::move(message)), reply);
 }
 void filter_session::on_reset() { core_->reset(); }
 

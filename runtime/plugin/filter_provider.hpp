@@ -27,6 +27,7 @@ public:
 
   /// State for one SMTP session. The plugin's open() runs with the first hook.
   [[nodiscard]] std::unique_ptr<filter_session> open(filter_session_view session);
+  [[nodiscard]] std::unique_ptr<filter_session> open(std::shared_ptr<const session_shown> session);
   /// Before one delivery attempt; outside any session.
   [[nodiscard]] hook_answer on_delivery(filter_delivery delivery, reply_to reply);
 
@@ -56,15 +57,18 @@ public:
   filter_session& operator=(const filter_session&) = delete;
 
   /// Any hook; `what` is what it is shown, of the type that belongs to it.
-  [[nodiscard]] hook_answer ask(hook which, hook_argument what, reply_to reply);
-  [[nodiscard]] hook_answer on_connect(filter_session_view session, reply_to reply);
-  [[nodiscard]] hook_answer on_helo(filter_session_view session, reply_to reply);
-  [[nodiscard]] hook_answer on_auth(filter_session_view session, reply_to reply);
-  [[nodiscard]] hook_answer on_mail(filter_address sender, reply_to reply);
-  [[nodiscard]] hook_answer on_recipient(filter_address recipient, reply_to reply);
-  [[nodiscard]] hook_answer on_header(filter_header header, reply_to reply);
-  [[nodiscard]] hook_answer on_body(slice chunk, reply_to reply);
-  [[nodiscard]] hook_answer on_end(filter_message message, reply_to reply);
+  [[nodiscard]] hook_answer ask(hook which, const hook_argument& what, const reply_to& reply);
+  /// The same, for the usual case: true where the filter said CONTINUE and nothing more, on the spot. `reply.now` is
+  /// then when that was, for the call that follows.
+  [[nodiscard]] bool passes(hook which, shown_here what, reply_to& reply, hook_answer& otherwise);
+  [[nodiscard]] hook_answer on_connect(filter_session_view session, const reply_to& reply);
+  [[nodiscard]] hook_answer on_helo(filter_session_view session, const reply_to& reply);
+  [[nodiscard]] hook_answer on_auth(filter_session_view session, const reply_to& reply);
+  [[nodiscard]] hook_answer on_mail(filter_address sender, const reply_to& reply);
+  [[nodiscard]] hook_answer on_recipient(filter_address recipient, const reply_to& reply);
+  [[nodiscard]] hook_answer on_header(filter_header header, const reply_to& reply);
+  [[nodiscard]] hook_answer on_body(slice chunk, const reply_to& reply);
+  [[nodiscard]] hook_answer on_end(filter_message message, const reply_to& reply);
   /// RSET, a refusal, a new MAIL. Never fails.
   void on_reset();
 

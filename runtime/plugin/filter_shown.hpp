@@ -4,9 +4,11 @@
 #include <hedwig/filter.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "runtime/mail/header.hpp"
 #include "runtime/plugin/filter_values.hpp"
 
 // The structs hooks are shown, each with the values it points at. `raw` points into its owner: none may be moved.
@@ -79,6 +81,19 @@ struct hook_argument {
   const void* raw = nullptr; ///< the struct of the ABI, inside `owner`
 };
 
+/// The same, borrowed.
+struct shown_here {
+  const std::shared_ptr<const void>& owner;
+  const void* raw;
+};
+
+/// All fields of a header, in order.
+struct header_shown_whole {
+  std::shared_ptr<const void> owner;
+  std::span<const hedwig_filter_header> fields;
+};
+
+[[nodiscard]] header_shown_whole shown(mail::header_block block);
 [[nodiscard]] hook_argument shown(filter_session_view view);
 [[nodiscard]] hook_argument shown(filter_address address);
 [[nodiscard]] hook_argument shown(filter_header header);

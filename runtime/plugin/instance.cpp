@@ -202,12 +202,14 @@ result<void> instance::stop_and_wait(std::chrono::nanoseconds timeout) {
 
 instance_counters instance::counters() const noexcept {
   auto& c = host_->counts;
-  return {.calls = c.calls,
+  const std::uint64_t finished = c.finished; // first, so that it is never above the other
+  const std::uint64_t calls = c.calls;
+  return {.calls = calls,
           .failures = c.failures,
           .timeouts = c.timeouts,
           .late_completions = c.late,
           .false_completions = c.wrong,
-          .in_flight = c.in_flight,
+          .in_flight = calls - finished,
           .busy = c.busy,
           .answered = c.answered,
           .failed = c.failed,
@@ -322,8 +324,8 @@ const telemetry::histogram& instance::call_times() const noexcept { return host_
 
 std::size_t instance::waiting() const { return workers_->queued(); }
 
-hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
-  call->began = services_->time().steady();
+hedwig_op* instance::open(std::unique_ptr<pending_op> call, std::optional<op_table::kept_slot> slot) {
+  call->began = call->reply.now != steady_time{} ? call->reply.now : services_->time().steady();
   auto turn_away = [&](error why) {
     call->settled(false);
     deliver(std::move(call->reply), std::unexpected{std::move(why)});
@@ -339,50 +341,57 @@ hedwig_op* instance::open(std::unique_ptr<pending_op> call) {
     }
     call->admission = *admission;
   }
-  host_->counts.calls.fetch_add(1, std::memory_order_relaxed);
   auto timeout = call->reply.timeout.count() > 0 ? call->reply.timeout : settings_.call_timeout;
-  call->owner = shared_from_this();
-  auto owed = host_->counts.in_flight.fetch_add(1, std::memory_order_relaxed);
-  if (owed < settings_.max_calls || !call->guarded)
-    if (auto* handle = services_->ops().open(call, call->began + timeout))
+  if (!call->owner)
+    call->owner = shared_from_this();
+  auto calls = host_->counts.calls.fetch_add(1, std::memory_order_relaxed);
+  // Less than none when others have begun and finished meanwhile.
+  auto owed = static_cast<std::int64_t>(calls - host_->counts.finished.load(std::memory_order_relaxed));
+  auto room = owed < 0 || static_cast<std::uint64_t>(owed) < settings_.max_calls;
+  if (room || !call->guarded)
+    if (auto* handle = slot ? services_->ops().open(call, call->began + timeout, *slot)
+                            : services_->ops().open(call, call->began + timeout))
       return handle;
-  host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  host_->counts.finished.fetch_add(1, std::memory_order_relaxed);
   host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
   report(*call, breaker::end::neutral);
   return turn_away({HEDWIG_E_BUSY,
-                    owed < settings_.max_calls ? "too many plugin calls in flight"
-                                               : "it owes answers to as many calls as it may (max_calls)",
+                    room ? "too many plugin calls in flight" : "it owes answers to as many calls as it may (max_calls)",
                     name(), 0});
 }
 
 pending_op* instance::begin(hedwig_op* op) {
   auto* call = services_->ops().begin(op);
   if (call == nullptr) {
-    host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    host_->counts.finished.fetch_add(1, std::memory_order_relaxed);
     host_->counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
   }
   return call;
 }
 
 void instance::refuse(hedwig_op* op, error why) {
-  auto [call, late] = services_->ops().claim(op, this);
+  auto* waiting = inline_answer::to(op);
+  auto [call, late] = services_->ops().claim(op, this, waiting != nullptr);
   if (!call)
     return;
-  host_->counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  host_->counts.finished.fetch_add(1, std::memory_order_relaxed);
   if (why.status == HEDWIG_E_BUSY)
     host_->counts.busy.fetch_add(1, std::memory_order_relaxed);
   call->settled(late);
   if (late) {
     host_->counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
-    return;
+  } else {
+    if (why.status == HEDWIG_E_BUSY)
+      report(*call, breaker::end::neutral);
+    else
+      ended(*call, &why, false);
+    if (waiting != nullptr)
+      waiting->answer(std::unexpected{std::move(why)});
+    else
+      deliver(std::move(call->reply), std::unexpected{std::move(why)});
   }
-  if (why.status == HEDWIG_E_BUSY)
-    report(*call, breaker::end::neutral);
-  else
-    ended(*call, &why, false);
-  result<outcome> value{std::unexpected{std::move(why)}};
-  if (!inline_answer::offer(op, value))
-    deliver(std::move(call->reply), std::move(value));
+  if (waiting != nullptr)
+    waiting->take(std::move(call));
 }
 
 void instance::cancel(hedwig_op* op) {

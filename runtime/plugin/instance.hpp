@@ -20,11 +20,11 @@
 #include "runtime/plugin/completion.hpp"
 #include "runtime/plugin/host.hpp"
 #include "runtime/plugin/loader.hpp"
+#include "runtime/plugin/op_table.hpp"
 #include "runtime/telemetry/metrics.hpp"
 
 namespace hedwig::plugin {
 
-class pending_op;
 class worker_pool;
 class instance_host;
 class isolated_provider;
@@ -148,8 +148,9 @@ public:
   void count_timeout(const pending_op& call);
   /// A second answer, or one to a call of another.
   void count_false_completion();
-  /// Registers a call without running anything; null (and the sink has heard BUSY) when too many are in flight.
-  [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op> call);
+  /// Registers a call without running anything; null (and the sink has heard BUSY) when too many are in flight. A slot
+  /// that the caller keeps is used in any case and is the caller's again when null is returned.
+  [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op> call, std::optional<op_table::kept_slot> slot = {});
   /// What is shown to the provider of a call that open() registered; null when its deadline passed meanwhile.
   [[nodiscard]] pending_op* begin(hedwig_op* op);
   /// Tells the provider that an answer is not wanted any more.

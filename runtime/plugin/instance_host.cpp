@@ -211,48 +211,72 @@ instance_host::instance_host(std::shared_ptr<host> services, std::string name, i
           .steady_clock = host_table::steady_clock};
 }
 
+void instance_host::count_wrong() {
+  counts.wrong.fetch_add(1, std::memory_order_relaxed);
+  if (owner_ != nullptr)
+    owner_->count_false_completion();
+}
+
+void instance_host::count_end(pending_op& op, bool late, const error* failure, bool malformed) {
+  counts.finished.fetch_add(1, std::memory_order_relaxed);
+  op.ended = services_->time().steady();
+  call_times.observe(std::chrono::duration<double>(op.ended - op.began).count());
+  if (failure != nullptr)
+    counts.failures.fetch_add(1, std::memory_order_relaxed);
+  if (late) {
+    counts.late.fetch_add(1, std::memory_order_relaxed);
+    counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  (failure != nullptr ? counts.failed : counts.answered).fetch_add(1, std::memory_order_relaxed);
+  owner_->ended(op, failure, malformed);
+}
+
+bool instance_host::passed_here(const hedwig_completion& one) {
+  auto* waiting = one.status == HEDWIG_OK && one.result == nullptr ? inline_answer::to(one.op) : nullptr;
+  if (waiting == nullptr)
+    return false;
+  auto [op, late] = services_->ops().claim(one.op, owner_, true);
+  if (!op) {
+    count_wrong();
+    return true;
+  }
+  count_end(*op, late, nullptr, false);
+  if (late)
+    op->settled(true);
+  else
+    waiting->pass();
+  waiting->take(std::move(op));
+  return true;
+}
+
 void instance_host::complete(const hedwig_completion* done, std::size_t count) {
+  if (count == 1 && passed_here(*done))
+    return;
   completing_scope below;
   delivery answers;
-  // What the plugin was shown lives until its call has returned. Nearly always it is one.
-  std::unique_ptr<pending_op> only;
+  // What the plugin was shown lives until its call has returned.
   std::vector<std::unique_ptr<pending_op>> ended;
-  if (count > 1)
-    ended.reserve(count);
-  const auto now = services_->time().steady();
+  ended.reserve(count);
   for (auto& one : std::span{done, count}) {
-    auto [op, late] = services_->ops().claim(one.op, owner_);
+    auto* waiting = inline_answer::to(one.op);
+    auto [op, late] = services_->ops().claim(one.op, owner_, waiting != nullptr);
     if (!op) {
-      counts.wrong.fetch_add(1, std::memory_order_relaxed);
-      if (owner_ != nullptr)
-        owner_->count_false_completion();
+      count_wrong();
       continue;
     }
-    counts.in_flight.fetch_sub(1, std::memory_order_relaxed);
-    result<outcome> value{std::monostate{}};
-    if (one.status == HEDWIG_OK)
-      value = op->decode(one.result);
-    else
-      value = std::unexpected{error_of(one.status, one.error)};
-    call_times.observe(std::chrono::duration<double>(now - op->began).count());
+    auto value = one.status == HEDWIG_OK ? op->decode(one.result) : std::unexpected{error_of(one.status, one.error)};
     const auto failed = !value && counts_as_failure(value.error().status);
-    if (failed)
-      counts.failures.fetch_add(1, std::memory_order_relaxed);
-    if (!late) {
-      (failed ? counts.failed : counts.answered).fetch_add(1, std::memory_order_relaxed);
-      owner_->ended(*op, failed ? &value.error() : nullptr, failed && one.status == HEDWIG_OK);
-    }
-    if (late) {
-      counts.late.fetch_add(1, std::memory_order_relaxed);
-      counts.owed_late.fetch_sub(1, std::memory_order_relaxed);
-    } else if (!inline_answer::offer(one.op, value)) {
+    count_end(*op, late, failed ? &value.error() : nullptr, failed && one.status == HEDWIG_OK);
+    if (!late && waiting != nullptr)
+      waiting->answer(std::move(value));
+    else if (!late)
       answers.add(std::move(op->reply), std::move(value));
-    }
     op->settled(late);
-    if (count > 1)
-      ended.push_back(std::move(op));
+    if (waiting != nullptr)
+      waiting->take(std::move(op));
     else
-      only = std::move(op);
+      ended.push_back(std::move(op));
   }
   answers.send();
 }

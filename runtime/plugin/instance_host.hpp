@@ -15,6 +15,7 @@
 namespace hedwig::plugin {
 
 class instance;
+class pending_op;
 
 /// The hedwig_host that one provider instance sees. Outlives the provider's destroy().
 class instance_host {
@@ -36,14 +37,18 @@ public:
   void complete(const hedwig_completion* done, std::size_t count);
 
   struct tallies {
-    std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, in_flight{0}, busy{0},
-        answered{0}, failed{0}, malformed{0}, refused{0}, owed_late{0};
+    std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, finished{0}, busy{0}, answered{0},
+        failed{0}, malformed{0}, refused{0}, owed_late{0};
   };
   tallies counts;
   telemetry::histogram call_times{telemetry::bounds_of("hedwig_provider_call_seconds")};
 
 private:
   friend struct host_table;
+  void count_wrong();
+  void count_end(pending_op& op, bool late, const error* failure, bool malformed);
+  /// An answer that says nothing, to a caller that waits for it on this stack: most of what filters answer.
+  bool passed_here(const hedwig_completion& one);
 
   std::shared_ptr<host> services_;
   std::string name_;

@@ -74,17 +74,20 @@ std::uint32_t op_table::take_index() {
   return index;
 }
 
-void op_table::free(std::uint32_t index) {
-  live_.fetch_sub(1, std::memory_order_relaxed);
+op_table::kept_slot op_table::slot_of(const hedwig_op* handle) noexcept { return kept_slot{index_of(handle)}; }
+
+void op_table::give_back(kept_slot slot) {
   std::lock_guard lock{mutex_};
-  free_.push_back(index);
+  free_.push_back(static_cast<std::uint32_t>(slot));
 }
 
 hedwig_op* op_table::open(std::unique_ptr<pending_op>& op, steady_time deadline) {
   auto index = take_index();
-  if (index == ~std::uint32_t{0})
-    return nullptr;
-  live_.fetch_add(1, std::memory_order_relaxed);
+  return index == ~std::uint32_t{0} ? nullptr : open(op, deadline, kept_slot{index});
+}
+
+hedwig_op* op_table::open(std::unique_ptr<pending_op>& op, steady_time deadline, kept_slot where) noexcept {
+  auto index = static_cast<std::uint32_t>(where);
   auto& s = at(index);
   auto generation = s.word.load(std::memory_order_relaxed) >> 2;
   s.owner.store(op->owner.get(), std::memory_order_relaxed);
@@ -94,7 +97,7 @@ hedwig_op* op_table::open(std::unique_ptr<pending_op>& op, steady_time deadline)
   return make_handle(generation, index);
 }
 
-op_table::claimed op_table::claim(const hedwig_op* handle, const instance* owner) noexcept {
+op_table::claimed op_table::claim(const hedwig_op* handle, const instance* owner, bool keep_slot) noexcept {
   auto* s = find(handle);
   if (s == nullptr || s->owner.load(std::memory_order_relaxed) != owner)
     return {};
@@ -114,7 +117,8 @@ op_table::claimed op_table::claim(const hedwig_op* handle, const instance* owner
   claimed out{std::move(s->op), (word & phase_mask) == given_up_phase};
   auto next = (generation + 1) & generation_mask;
   s->word.store(((next == 0 ? 1 : next) << 2) | free_phase, std::memory_order_release);
-  free(index_of(handle));
+  if (!keep_slot)
+    give_back(slot_of(handle));
   return out;
 }
 

@@ -30,6 +30,7 @@ public:
 
   std::shared_ptr<instance> owner;
   steady_time began{};
+  steady_time ended{};   ///< once it is answered
   const char* name = ""; ///< "verify_password": for logs and crash reports
   reply_to reply;
   bool guarded = true;         ///< start, stop and reload are made whatever the breaker says
@@ -49,12 +50,20 @@ public:
   /// Null when ops_max calls are in flight; `op` is untouched then. The deadline is on the steady clock.
   [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op>& op, steady_time deadline);
 
+  /// The slot of a call that ended, kept by its caller for the next one; see claim(). It counts as one in flight.
+  enum class kept_slot : std::uint32_t {};
+  [[nodiscard]] static kept_slot slot_of(const hedwig_op* handle) noexcept;
+  /// As open(), in a slot of the caller's own: no lock, and there is always room.
+  [[nodiscard]] hedwig_op* open(std::unique_ptr<pending_op>& op, steady_time deadline, kept_slot where) noexcept;
+  void give_back(kept_slot slot);
+
   struct claimed {
     std::unique_ptr<pending_op> op; ///< null: no such call, or it was completed before
     bool late = false;              ///< the sink has heard TIMEOUT already
   };
-  /// Ends a call. `owner` must be the instance that was asked.
-  [[nodiscard]] claimed claim(const hedwig_op* handle, const instance* owner) noexcept;
+  /// Ends a call. `owner` must be the instance that was asked. `keep_slot`: where there was such a call, its slot now
+  /// belongs to the caller.
+  [[nodiscard]] claimed claim(const hedwig_op* handle, const instance* owner, bool keep_slot = false) noexcept;
 
   /// Before a call that waited is handed to the plugin: its op, or null when it was given up meanwhile; it ends then.
   [[nodiscard]] pending_op* begin(hedwig_op* handle);
@@ -66,8 +75,6 @@ public:
   /// Gives up every call whose deadline is not after `now`: `expired` hears of each, the plugin still owes its answer.
   void expire(steady_time now, const std::function<void(hedwig_op*, pending_op&)>& expired);
 
-  [[nodiscard]] std::size_t in_flight() const noexcept { return live_.load(std::memory_order_relaxed); }
-
 private:
   struct slot;
   struct chunk;
@@ -77,14 +84,12 @@ private:
   [[nodiscard]] slot* find(const hedwig_op* handle) const noexcept;
   [[nodiscard]] slot& at(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t take_index();
-  void free(std::uint32_t index);
 
   std::size_t ops_max_;
   std::array<std::atomic<chunk*>, chunks_max> chunks_{};
   std::mutex mutex_;
   std::vector<std::uint32_t> free_;
   std::atomic<std::uint32_t> made_{0};
-  std::atomic<std::size_t> live_{0};
 };
 
 } // namespace hedwig::plugin
