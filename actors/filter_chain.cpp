@@ -21,7 +21,7 @@ void filter_chain::open(const relay_plugins& plugins, plugin::filter_session_vie
   auto shown = std::make_shared<const plugin::session_shown>(std::move(view));
   opened_as_ = {shown, &shown->raw};
   for (auto& filter : plugins.filters)
-    members_.push_back({filter.provider, filter.on_failure, filter.provider->open(shown), false, false});
+    members_.push_back({filter.provider, filter.on_failure, filter.provider->open_shown(shown), false, false});
 }
 
 std::optional<verdict> filter_chain::connect() {

@@ -267,10 +267,10 @@ filter_provider::filter_provider(std::shared_ptr<instance> owner)
             table_.on_body != nullptr,    table_.on_end != nullptr,       table_.on_delivery != nullptr} {}
 
 std::unique_ptr<filter_session> filter_provider::open(filter_session_view session) {
-  return open(std::make_shared<const session_shown>(std::move(session)));
+  return open_shown(std::make_shared<const session_shown>(std::move(session)));
 }
 
-std::unique_ptr<filter_session> filter_provider::open(std::shared_ptr<const session_shown> session) {
+std::unique_ptr<filter_session> filter_provider::open_shown(std::shared_ptr<const session_shown> session) {
   auto state = std::make_shared<filter_session::core>();
   state->provider = shared_from_this();
   state->opening = std::move(session);

@@ -27,7 +27,7 @@ public:
 
   /// State for one SMTP session. The plugin's open() runs with the first hook.
   [[nodiscard]] std::unique_ptr<filter_session> open(filter_session_view session);
-  [[nodiscard]] std::unique_ptr<filter_session> open(std::shared_ptr<const session_shown> session);
+  [[nodiscard]] std::unique_ptr<filter_session> open_shown(std::shared_ptr<const session_shown> session);
   /// Before one delivery attempt; outside any session.
   [[nodiscard]] hook_answer on_delivery(filter_delivery delivery, reply_to reply);
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins built from the headers of each ABI that was declared work in today's relay, and today's kit finds nothing."""
+import functools
 import pathlib
 import smtplib
 import subprocess
+import tempfile
 
 from hedwig_harness import BUILD, PLUGINS, Case, main, plain_message
 
@@ -16,23 +18,30 @@ def frozen():
     return found or [("today", SDK / "include", SDK / "examples")]
 
 
-class FrozenAbi(Case):
-    def build(self, name, headers, examples):
-        folder = self.folder / f"plugins-{name}"
-        folder.mkdir(mode=0o755)
-        flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-O1", f"-I{headers}", "-pthread", "-Wl,-z,nodelete,-z,relro,-z,now,-z,defs",
-                 f"-Wl,--version-script={SDK / 'cmake' / 'hedwig_plugin.map'}"]
-        for source, plugin in (("filter_invalid_domain.c", "filter-invalid-domain"), ("auth_example.cpp", "auth-example"),
-                               ("filter_recipient_limit.cpp", "filter-recipient-limit"), ("storage_memory.cpp", "storage-memory")):
-            compiler = ["gcc", "-std=gnu99"] if source.endswith(".c") else ["g++", "-std=c++20", "-fno-gnu-unique"]
-            done = subprocess.run([*compiler, *flags, examples / source, "-o", folder / f"{plugin}.so"], capture_output=True, text=True)
-            self.assertEqual(done.returncode, 0, done.stderr)
-        return folder
+_kept = tempfile.TemporaryDirectory(prefix="hw-abi-")
 
+
+@functools.cache
+def built(name, headers, examples):
+    """The folder of the plugins, made once for all tests. Throws with what the compiler said."""
+    folder = pathlib.Path(_kept.name) / f"plugins-{name}"
+    folder.mkdir(mode=0o755)
+    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-O1", f"-I{headers}", "-pthread", "-Wl,-z,nodelete,-z,relro,-z,now,-z,defs",
+             f"-Wl,--version-script={SDK / 'cmake' / 'hedwig_plugin.map'}"]
+    for source, plugin in (("filter_invalid_domain.c", "filter-invalid-domain"), ("auth_example.cpp", "auth-example"),
+                           ("filter_recipient_limit.cpp", "filter-recipient-limit"), ("storage_memory.cpp", "storage-memory")):
+        compiler = ["gcc", "-std=gnu99"] if source.endswith(".c") else ["g++", "-std=c++20", "-fno-gnu-unique"]
+        done = subprocess.run([*compiler, *flags, examples / source, "-o", folder / f"{plugin}.so"], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+    return folder
+
+
+class FrozenAbi(Case):
     def test_its_plugins_work_in_the_relay(self):
         for name, headers, examples in frozen():
             with self.subTest(abi=name):
-                folder = self.build(name, headers, examples)
+                folder = built(name, headers, examples)
                 sink = self.sink()
                 relay = self.relay({"plugins": {"directories": [str(folder), str(PLUGINS)]},
                                     "filters": [{"use": "invalid-domain"}, {"use": "recipient-limit", "limit": 2}]},
@@ -47,7 +56,7 @@ class FrozenAbi(Case):
 
     def test_the_kit_finds_nothing(self):
         for name, headers, examples in frozen():
-            folder = self.build(name, headers, examples)
+            folder = built(name, headers, examples)
             users, store = self.folder / "users.toml", self.folder / "store.toml"
             users.write_text(USERS)
             store.write_text("[check]\nvolatile = true\n")

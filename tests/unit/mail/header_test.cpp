@@ -224,6 +224,17 @@ TEST(unfold, cuts_behind_whole_characters_and_cleans) {
   EXPECT_EQ(unfold("\r\n \r\n "), "");
 }
 
+TEST(unfold, needs_no_copy_where_the_value_holds_its_result) {
+  for (std::string_view value :
+       {" plain", "\t two words \t", "", "   ", "b\xC3\xBC", " a\r\n b", "a\tb", "a\x7f", "\x01"}) {
+    auto part = unfolded_already(value);
+    EXPECT_EQ(part.has_value(), value.find_first_of("\r\n\x7f\x01") == value.npos && value != "a\tb") << value;
+    if (part) {
+      EXPECT_EQ(*part, unfold(value));
+    }
+  }
+}
+
 TEST(read_addresses, tells_whether_another_reader_could_find_more) {
   for (auto* whole : {"a@b", "A B <a@b>", "\"A, <x@y>\" <a@b>", "a@b (c@d), e@f", "G: a@b, C <c@d>;", "undisclosed:;",
                       "a@b,", "x@y <a@b>", "<a@b>, <c@d>"})

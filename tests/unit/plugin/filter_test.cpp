@@ -103,6 +103,11 @@ struct scripted {
     auto v = raw(HEDWIG_REJECT, 0, "", "no");
     static_cast<puppet*>(self)->finish(op, HEDWIG_OK, &v);
   }
+  static void pass(void* self, hedwig_op* op, const hedwig_filter_session*) {
+    auto& filter = *static_cast<puppet*>(self);
+    filter.ops.push_back(op);
+    filter.finish(op);
+  }
   static void later(void* self, hedwig_op* op, const hedwig_filter_address*) {
     static_cast<puppet*>(self)->ops.push_back(op);
   }
@@ -110,8 +115,8 @@ struct scripted {
 };
 
 const hedwig_filter filter_table{
-    sizeof filter_table, 0,       scripted::open, scripted::close, nullptr, scripted::at_once, nullptr,
-    scripted::later,     nullptr, nullptr,        nullptr,         nullptr, scripted::reset,   nullptr};
+    sizeof filter_table, 0,       scripted::open, scripted::close, scripted::pass, scripted::at_once, nullptr,
+    scripted::later,     nullptr, nullptr,        nullptr,         nullptr,        scripted::reset,   nullptr};
 const auto filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table);
 const auto blocking_filter_puppet = puppet_provider(HEDWIG_FILTER, &filter_table, HEDWIG_PROVIDER_BLOCKING);
 
@@ -150,6 +155,64 @@ TEST(filter_session, takes_an_answer_given_at_once_from_the_stack) {
   EXPECT_EQ((*answer)->action, verdict_action::reject);
   EXPECT_EQ((*answer)->text, "no");
   EXPECT_TRUE(b.sink->by_tag.empty());
+}
+
+TEST(filter_session, uses_one_place_for_call_after_call_and_each_call_is_another_for_the_filter) {
+  filter_bench b;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    auto answer = b.session->on_connect({}, b.reply(i));
+    ASSERT_TRUE(answer && *answer);
+    EXPECT_EQ((*answer)->action, verdict_action::proceed);
+  }
+  auto& ops = puppet::last->ops;
+  ASSERT_EQ(ops.size(), 3U);
+  EXPECT_EQ(op_table::slot_of(ops[0]), op_table::slot_of(ops[2]));
+  EXPECT_NE(ops[0], ops[1]);
+  EXPECT_NE(ops[1], ops[2]);
+  auto seen = b.owner->counters();
+  EXPECT_EQ(seen.in_flight, 0U);
+  EXPECT_EQ(seen.false_completions, 0U);
+  EXPECT_EQ(seen.answered, seen.calls);
+  puppet::last->finish(ops[0]);
+  puppet::last->finish(ops[2]);
+  EXPECT_EQ(b.owner->counters().false_completions, 2U);
+  EXPECT_TRUE(b.sink->by_tag.empty());
+}
+
+TEST(filter_session, goes_on_after_a_call_that_is_answered_later_and_one_that_is_answered_with_more) {
+  filter_bench b;
+  EXPECT_TRUE(b.session->on_connect({}, b.reply(1)));
+  EXPECT_FALSE(b.session->on_mail({}, b.reply(2)));
+  puppet::last->finish(puppet::last->ops.back());
+  EXPECT_EQ(b.sink->status(2), HEDWIG_OK);
+  auto refused = b.session->on_helo({}, b.reply(3));
+  ASSERT_TRUE(refused && *refused);
+  EXPECT_EQ((*refused)->action, verdict_action::reject);
+  auto passed = b.session->on_connect({}, b.reply(4));
+  ASSERT_TRUE(passed && *passed);
+  EXPECT_EQ((*passed)->action, verdict_action::proceed);
+  b.session.reset();
+  EXPECT_EQ(scripted::closed, 1);
+  EXPECT_EQ(b.owner->counters().in_flight, 0U);
+}
+
+TEST(shown, fields_of_a_whole_header_are_as_those_shown_one_by_one) {
+  std::string text =
+      "From: a@example.test\r\nX-Folded: one\r\n\ttwo \r\nX-Odd:\t \x01 b\t\r\nX-Empty:\r\nX-Spaces:   \r\n\r\nbody";
+  rope message;
+  message.append_copy(text);
+  auto block = *mail::header_block::parse(message);
+  auto single = block.fields();
+  auto whole = shown(std::move(block));
+  ASSERT_EQ(whole.fields.size(), 5U);
+  for (std::size_t i = 0; i < single.size(); ++i) {
+    auto& raw = whole.fields[i];
+    EXPECT_EQ(raw.index, i + 1);
+    EXPECT_EQ(sdk::view(raw.name), single[i].name);
+    EXPECT_EQ(sdk::view(raw.value), mail::unfold(single[i].value));
+    EXPECT_EQ((std::string_view{reinterpret_cast<const char*>(raw.raw.data), raw.raw.size}),
+              text.substr(single[i].offset, single[i].size));
+  }
 }
 
 TEST(filter_session, passes_hooks_the_filter_does_not_have) {
