@@ -10,6 +10,7 @@
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 #include "runtime/plugin/storage_client.hpp"
+#include "runtime/smtp/login_guard.hpp"
 #include "runtime/smtp/user_limits.hpp"
 #include "runtime/telemetry/metrics.hpp"
 
@@ -54,6 +55,7 @@ public:
   actor_directory actors;
   memory_budget memory;                        ///< of message bodies
   smtp::user_limits users;                     ///< what authenticated users did lately
+  smtp::login_guard logins;                    ///< failed ones, and who is locked out for them
   std::vector<io_unit*> units;                 ///< set before the first actor is spawned
   dns::resolver* resolver = nullptr;           ///< likewise
   relay_plugins plugins;                       ///< likewise

@@ -516,7 +516,7 @@ void session::on_plugin_answers(plugin_answers& answers) {
 // ---- limits
 
 void session::watch_time() {
-  if (closing_ || halted_ == halt::memory) // which has the timer
+  if (closing_ || denying_ || halted_ == halt::memory) // which have the timer
     return;
   auto& server = policy_->settings.server;
   if (halted_ == halt::store) {
@@ -539,6 +539,11 @@ void session::watch_time() {
 void session::on_timeout() {
   if (halted_ == halt::memory) {
     look_for_room();
+    return;
+  }
+  if (std::exchange(denying_, false)) {
+    protocol_->auth_failed();
+    go_on();
     return;
   }
   if (std::exchange(delaying_, false)) {

@@ -81,7 +81,10 @@ private:
   }
   // The user (session_user.cpp).
   [[nodiscard]] smtp::sasl_abilities abilities() const;
-  void count_denied(const std::string& mechanism, std::string_view user, std::string_view reason);
+  /// Counts and logs it, and answers when server.auth_failure_delay is over; false: not yet.
+  bool deny(const std::string& mechanism, std::string_view user, std::string_view reason);
+  [[nodiscard]] bool locked_out(const smtp::ask::authenticate& question);
+  [[nodiscard]] std::string counted_address() const;
   void log_in(authenticated& outcome);
   /// The end of log_in(), once filters have seen the user.
   void let_in(const plugin::verdict& verdict);
@@ -154,6 +157,7 @@ private:
   steady_time dot_seen_{};
   bool handshaking_ = false;
   bool delaying_ = false; // the greeting
+  bool denying_ = false;  // the answer to a failed login
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -13,6 +13,7 @@ namespace hedwig {
 using telemetry::component;
 using telemetry::level;
 using verdict = smtp::user_limits::verdict;
+using login_verdict = smtp::login_guard::verdict;
 
 namespace {
 
@@ -33,8 +34,13 @@ smtp::sasl_abilities session::abilities() const {
 }
 
 bool session::answer(smtp::ask::authenticate& question) {
-  if (entering_)
-    return false; // filters look at the user
+  if (entering_ || denying_)
+    return false; // filters look at the user; or the answer to a failure waits
+  if (locked_out(question)) {
+    relay().counts.auth(question.mechanism, "locked").add();
+    protocol_->refuse(smtp::replies::locked_out);
+    return true;
+  }
   plugin::auth_request request{.mechanism = question.mechanism,
                                .username = question.who.username,
                                .authorize_as = question.who.authorize_as,
@@ -50,17 +56,19 @@ bool session::answer(smtp::ask::authenticate& question) {
 }
 
 bool session::answer(const smtp::ask::settle_login& question) {
-  if (entering_)
+  if (entering_ || denying_)
     return false;
   auto who = std::exchange(proving_, nullptr);
   if (question.right && who && who->status == HEDWIG_OK) {
     relay().counts.auth(question.mechanism, "success").add();
+    relay().logins.succeeded(counted_address(), question.username);
     log_in(*who);
     return !entering_;
   }
-  count_denied(question.mechanism, question.username, question.why);
-  protocol_->auth_failed();
-  return true;
+  // Copies: a denial without delay ends the question.
+  auto mechanism = question.mechanism;
+  auto user = question.username;
+  return deny(mechanism, user, question.why);
 }
 
 void session::on_authenticator_lost() {
@@ -80,7 +88,7 @@ void session::on_authenticated(authenticated& outcome) {
   // Copies: the answer ends the question.
   auto& question = std::get<smtp::ask::authenticate>(*protocol_->pending());
   auto mechanism = question.mechanism;
-  auto user = question.who.username.substr(0, logged_user_max);
+  auto user = question.who.username;
   if (outcome.keys) {
     auto keys = std::move(*outcome.keys);
     auto& type = question.who.channel_binding;
@@ -89,10 +97,10 @@ void session::on_authenticated(authenticated& outcome) {
     protocol_->scram_keys_found(std::move(keys), binding);
   } else if (outcome.status == HEDWIG_OK) {
     relay().counts.auth(mechanism, "success").add();
+    relay().logins.succeeded(counted_address(), question.who.username);
     log_in(outcome);
   } else if (outcome.status == HEDWIG_E_DENIED || outcome.status == HEDWIG_E_NOT_FOUND) {
-    count_denied(mechanism, user, {});
-    protocol_->auth_failed();
+    deny(mechanism, user, {});
   } else {
     relay().counts.auth(mechanism, "unavailable").add();
     protocol_->auth_unavailable();
@@ -100,7 +108,27 @@ void session::on_authenticated(authenticated& outcome) {
   go_on();
 }
 
-void session::count_denied(const std::string& mechanism, std::string_view user, std::string_view reason) {
+std::string session::counted_address() const {
+  auto& peer = stream_->peer();
+  return smtp::login_guard::key_of(std::span{peer.bytes()}.first(peer.is_v4() ? 4 : 16));
+}
+
+bool session::locked_out(const smtp::ask::authenticate& question) {
+  // A token is not guessed, so that whoever names a user beside a wrong one says nothing about him.
+  auto is_password = question.who.question != smtp::sasl_question::token;
+  auto user = is_password ? std::string_view{question.who.username} : std::string_view{};
+  auto found = relay().logins.look(counted_address(), user, relay().time.steady());
+  if (found == login_verdict::address_locked && peer_may_relay_)
+    found = login_verdict::open;
+  if (found == login_verdict::open)
+    return false;
+  auto by_address = found == login_verdict::address_locked;
+  relay().counts.limit_hit(by_address ? "server.auth_failures_per_address" : "server.auth_failures_per_user").add();
+  return true;
+}
+
+bool session::deny(const std::string& mechanism, std::string_view user, std::string_view reason) {
+  auto& server = policy_->settings.server;
   relay().counts.auth(mechanism, "denied").add();
   telemetry::log(level::warn, component::session, {"auth.denied", "credentials refused"},
                  {{"peer", node().label},
@@ -108,6 +136,25 @@ void session::count_denied(const std::string& mechanism, std::string_view user, 
                   {"user", user.substr(0, logged_user_max)},
                   {"mechanism", mechanism},
                   {"reason", reason}});
+  auto counted_user = smtp::question_of_mechanism(mechanism) == smtp::sasl_question::token ? std::string_view{} : user;
+  auto locked = relay().logins.failed(peer_may_relay_ ? std::string{} : counted_address(), counted_user,
+                                      {.failures_per_address = server.auth_failures_per_address,
+                                       .failures_per_user = server.auth_failures_per_user,
+                                       .window = server.auth_failure_window,
+                                       .lockout = server.auth_lockout},
+                                      relay().time.steady());
+  if (locked != login_verdict::open)
+    telemetry::log(level::warn, component::session, {"auth.locked", "too many failed logins: locked out for a while"},
+                   {{"peer", node().label},
+                    {"user", user.substr(0, logged_user_max)},
+                    {"what", locked == login_verdict::address_locked ? "address" : "user"},
+                    {"for_ms", server.auth_lockout}});
+  denying_ = server.auth_failure_delay > config::duration{0};
+  if (denying_)
+    timer_->start(server.auth_failure_delay);
+  else
+    protocol_->auth_failed();
+  return !denying_;
 }
 
 smtp::user_allowance session::allowance() const noexcept {

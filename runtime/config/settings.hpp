@@ -116,6 +116,11 @@ struct server_settings {
   std::uint32_t max_recipients{}; ///< of one transaction
   std::uint32_t max_errors{};
   std::uint32_t max_auth_failures{};
+  duration auth_failure_delay{};
+  std::uint32_t auth_failures_per_address{}; ///< 0: without limit
+  std::uint32_t auth_failures_per_user{};    ///< 0: without limit
+  duration auth_failure_window{};
+  duration auth_lockout{};
   std::uint32_t max_received_fields{};
   std::uint64_t max_header_size{}; ///< bytes
   bool refuse_early_talkers{};

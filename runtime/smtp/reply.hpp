@@ -78,6 +78,7 @@ inline constexpr standard_reply too_many_connections{421, {4, 7, 0}, "Too many c
 inline constexpr standard_reply too_many_errors{421, {4, 7, 0}, "Too many errors, closing connection"};
 inline constexpr standard_reply too_many_auth_failures{
     421, {4, 7, 0}, "Too many failed authentications, closing connection"};
+inline constexpr standard_reply locked_out{421, {4, 7, 0}, "Too many failed authentications, try again later"};
 inline constexpr standard_reply too_many_messages{421, {4, 7, 0}, "Too many messages on this connection"};
 inline constexpr standard_reply too_many_commands{421, {4, 7, 0}, "Too many commands without a message"};
 inline constexpr standard_reply shutting_down{421, {4, 3, 2}, "Service shutting down, try again later"};

@@ -43,7 +43,8 @@ class Oauth(Case):
             self.settings = {"issuer": ISSUER, "audience": [AUDIENCE], "required_scopes": ["mail.send"]} | self.settings
             if "jwks_file" not in settings:
                 self.settings.setdefault("jwks_url", self.issuer.url("/jwks"))
-        relay.write_config({"auth": [self.settings], "server": {"max_auth_failures": 100, "listeners": [
+        relay.write_config({"auth": [self.settings], "server": {"max_auth_failures": 100, "auth_failure_delay": "0s",
+                                                               "auth_failures_per_address": 0, "listeners": [
             {"addr": f"{host()}:{relay.port}", "relay_from": []},
             {"addr": f"{host()}:{self.port}", "relay_from": [],
              "tls": {"cert_path": self.certificate, "key_path": self.key, "mode": "implicit"}, **(listener or {})}]}})
@@ -100,6 +101,12 @@ class Tokens(Oauth):
         client.sendmail("alice@example.test", ["bob@example.net"], plain_message())
         accepted = [event for event in relay.events() if event["event"] == "message.accepted"]
         self.assertEqual(accepted[0]["user"], "alice")
+
+    def test_in_a_process_of_its_own_it_does_the_same(self):
+        relay = self.oauth_relay(isolation="process", refresh_interval="1s")
+        self.assertEqual(self.login(oauthbearer(KEYS["PS256"].token()))[0], 235)
+        self.refused(relay, KEYS["ES256"].token(aud="another"), "another audience")
+        wait_for(lambda: len(self.issuer.requests) >= 3, 60, "keys that are read at an interval")
 
     def test_curl_hands_over_mail_with_a_token(self):
         text = self.folder / "message"

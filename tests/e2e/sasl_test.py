@@ -8,7 +8,7 @@ import smtplib
 import ssl
 import subprocess
 
-from hedwig_harness import Case, free_port, host, main, make_certificate, tool, trusting, wait_for
+from hedwig_harness import Case, free_port, host, listening, main, make_certificate, tool, trusting, wait_for
 
 USER, PASSWORD = "alice", "pencil=,case"
 MECHANISMS = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"]
@@ -29,19 +29,22 @@ def rfc5803(password, salt=b"0123456789abcdef", iterations=8192):
     return f"SCRAM-SHA-256${iterations}:{b64(salt)}${b64(stored)}:{b64(server)}"
 
 
-class Scram(Case):
-    def scram_relay(self, users, mechanisms=tuple(MECHANISMS)):
+class SaslRelay(Case):
+    def scram_relay(self, users, mechanisms=tuple(MECHANISMS), listener=None, **server):
         self.certificate, key = make_certificate(self.folder, addresses=[host()])
         self.port, self.implicit = free_port(), free_port()
         tls = {"cert_path": self.certificate, "key_path": key}
-        both = {"require_auth": True} | ({"auth_mechanisms": list(mechanisms)} if mechanisms else {})
+        both = {"require_auth": True, "relay_from": [], **(listener or {})} | ({"auth_mechanisms": list(mechanisms)} if mechanisms else {})
         relay = self.relay(next_hop=self.sink().next_hop, start=False)
         relay.port = self.port
         relay.write_config({"server": {
+            "auth_failure_delay": "0s", **server,
             "auth": [{"username": name, "password": password} for name, password in users.items()],
             "listeners": [{"addr": f"{host()}:{self.port}", "tls": {**tls, "mode": "starttls"}, **both},
                           {"addr": f"{host()}:{self.implicit}", "tls": {**tls, "mode": "implicit"}, **both}]}})
-        return relay.start()
+        relay.start()
+        wait_for(lambda: listening(host(), self.implicit), 60, relay.log_tail)
+        return relay
 
     def gsasl(self, *options, user=USER, password=PASSWORD):
         command = [tool("gsasl", "gsasl"), "--smtp", "--connect", f"{host()}:{self.port}", "-a", user, "-p", password,
@@ -80,6 +83,8 @@ class Scram(Case):
         code, reply = client.docmd("")
         return code, reply, proved
 
+
+class Scram(SaslRelay):
     def test_gsasl_logs_in_with_every_kind_of_secret(self):
         made = subprocess.run([tool("gsasl", "gsasl"), "--mkpasswd", "-m", "SCRAM-SHA-256", "-p", PASSWORD,
                                "--iteration-count", "4096"], capture_output=True, text=True, check=True).stdout.strip()
@@ -142,6 +147,57 @@ class Scram(Case):
     def test_scram_is_not_offered_unless_asked_for(self):
         self.scram_relay({"alice": PASSWORD}, mechanisms=None)
         self.assertEqual(self.client().esmtp_features["auth"].split(), ["PLAIN", "LOGIN"])
+
+
+class Lockout(SaslRelay):
+    def plain(self, client, user, password):
+        return client.docmd("AUTH", f"PLAIN {b64(f'{chr(0)}{user}{chr(0)}{password}')}")
+
+    def test_an_address_with_too_many_failures_is_locked_out(self):
+        relay = self.scram_relay({"alice": PASSWORD}, auth_failures_per_address=3, max_auth_failures=100, auth_lockout="1h")
+        client = self.client()
+        for user in ("alice", "bob", "carol"):
+            self.assertEqual(self.plain(client, user, "wrong")[0], 535)
+        self.assertEqual(self.plain(client, "alice", PASSWORD),
+                         (421, b"4.7.0 Too many failed authentications, try again later"))
+        with self.assertRaises(smtplib.SMTPServerDisconnected):
+            client.noop()
+        self.assertEqual(self.client().docmd("AUTH", f"SCRAM-SHA-256 {b64('n,,n=alice,r=clientnonce')}")[0], 421)
+        locked = wait_for(lambda: [event for event in relay.events() if event["event"] == "auth.locked"], 60, relay.log_tail)
+        self.assertEqual([(event["what"], event["for_ms"]) for event in locked], [("address", 3_600_000)])
+        metrics = relay.metrics()
+        self.assertEqual(metrics['hedwig_auth_attempts_total{mechanism="PLAIN",result="locked"}'], 1)
+        self.assertEqual(metrics['hedwig_limit_hits_total{limit="server.auth_failures_per_address"}'], 2)
+
+    def test_a_user_is_locked_out_but_not_from_where_he_logged_in(self):
+        self.scram_relay({"alice": PASSWORD, "bob": PASSWORD}, auth_failures_per_user=2, max_auth_failures=100,
+                         auth_failures_per_address=0, auth_lockout="1h", listener={"relay_from": [f"{host()}/32"]})
+        self.assertEqual(self.plain(self.client(), "alice", PASSWORD)[0], 235)
+        client = self.client()
+        for user in ("alice", "bob", "nobody"):
+            for _ in range(2):
+                self.assertEqual(self.plain(client, user, "wrong")[0], 535)
+        self.assertEqual(self.plain(client, "alice", PASSWORD)[0], 235, "he was here before")
+        for user in ("bob", "nobody"):
+            self.assertEqual(self.plain(self.client(), user, PASSWORD)[0], 421, user)
+
+    def test_trusted_networks_are_not_locked_out(self):
+        self.scram_relay({"alice": PASSWORD}, auth_failures_per_address=2, max_auth_failures=100,
+                         listener={"relay_from": ["127.0.0.0/8"]})
+        client = self.client()
+        for number in range(5):
+            self.assertEqual(self.plain(client, f"user{number}", "wrong")[0], 535)
+        self.assertEqual(self.plain(client, "alice", PASSWORD)[0], 235)
+
+    def test_a_failure_costs_time_and_nobody_else_waits(self):
+        relay = self.scram_relay({"alice": PASSWORD}, auth_failure_delay="1m", auth_failures_per_address=0)
+        waiting = self.client()
+        waiting.putcmd("AUTH", f"PLAIN {b64(f'{chr(0)}alice{chr(0)}wrong')}")
+        wait_for(lambda: "auth.denied" in relay.log_text(), 60, relay.log_tail)
+        self.assertEqual(self.plain(self.client(), "alice", PASSWORD)[0], 235)
+        waiting.sock.settimeout(0.2)
+        with self.assertRaises((TimeoutError, smtplib.SMTPServerDisconnected)):
+            waiting.getreply()
 
 
 if __name__ == "__main__":

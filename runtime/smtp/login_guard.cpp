@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/smtp/login_guard.hpp"
+
+#include <algorithm>
+
+#include "runtime/base/ascii.hpp"
+
+namespace hedwig::smtp {
+
+namespace {
+
+/// Other spellings of a name are the same account to many directories.
+std::string user_key(std::string_view user) {
+  std::string key{user};
+  std::ranges::transform(key, key.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return key;
+}
+
+} // namespace
+
+std::string login_guard::key_of(std::span<const std::uint8_t> address) {
+  auto counted = address.first(address.size() == 16 ? 8 : address.size());
+  return {counted.begin(), counted.end()};
+}
+
+bool login_guard::record::count(std::uint32_t limit, const login_limits& limits, steady_time now) {
+  if (limit == 0)
+    return false;
+  if (failures == 0 || now - first > limits.window) {
+    failures = 0;
+    first = now;
+  }
+  if (++failures < limit)
+    return false;
+  failures = 0;
+  locked_until = now + limits.lockout;
+  return true;
+}
+
+bool login_guard::record::is_known_at(const std::string& address) const {
+  return !address.empty() && std::ranges::find(known_at, address) != known_at.end();
+}
+
+login_guard::record* login_guard::table::find(const std::string& key) {
+  auto found = by_key_.find(key);
+  if (found == by_key_.end())
+    return nullptr;
+  records_.splice(records_.begin(), records_, found->second);
+  return &records_.front();
+}
+
+login_guard::record& login_guard::table::at(const std::string& key, std::size_t entries_max) {
+  if (auto* found = find(key))
+    return *found;
+  if (records_.size() >= entries_max) {
+    by_key_.erase(records_.back().key);
+    records_.pop_back();
+  }
+  records_.emplace_front();
+  records_.front().key = key;
+  by_key_.emplace(records_.front().key, records_.begin());
+  return records_.front();
+}
+
+login_guard::verdict login_guard::look(const std::string& address, std::string_view user, steady_time now) {
+  std::lock_guard lock{mutex_};
+  if (auto* found = address.empty() ? nullptr : addresses_.find(address); found != nullptr && now < found->locked_until)
+    return verdict::address_locked;
+  auto* found = user.empty() ? nullptr : users_.find(user_key(user));
+  if (found != nullptr && now < found->locked_until && !found->is_known_at(address))
+    return verdict::user_locked;
+  return verdict::open;
+}
+
+login_guard::verdict login_guard::failed(const std::string& address, std::string_view user, const login_limits& limits,
+                                         steady_time now) {
+  std::lock_guard lock{mutex_};
+  auto user_locked = !user.empty() && limits.failures_per_user != 0 &&
+                     users_.at(user_key(user), entries_max_).count(limits.failures_per_user, limits, now);
+  auto address_locked = !address.empty() && limits.failures_per_address != 0 &&
+                        addresses_.at(address, entries_max_).count(limits.failures_per_address, limits, now);
+  return address_locked ? verdict::address_locked : user_locked ? verdict::user_locked : verdict::open;
+}
+
+void login_guard::succeeded(const std::string& address, std::string_view user) {
+  if (address.empty() || user.empty())
+    return;
+  std::lock_guard lock{mutex_};
+  auto& known = users_.at(user_key(user), entries_max_).known_at;
+  auto at = std::ranges::find(known, address);
+  if (at == known.end()) {
+    at = std::prev(known.end());
+    *at = address;
+  }
+  std::rotate(known.begin(), at, std::next(at));
+}
+
+std::size_t login_guard::addresses() const {
+  std::lock_guard lock{mutex_};
+  return addresses_.size();
+}
+
+std::size_t login_guard::users() const {
+  std::lock_guard lock{mutex_};
+  return users_.size();
+}
+
+} // namespace hedwig::smtp
