@@ -25,11 +25,15 @@ constexpr std::size_t flush_above = 64 * 1024;
 
 } // namespace
 
-stop_signal::stop_signal() : descriptor_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
+stop_signal::~stop_signal() {
+  if (descriptor_ >= 0)
+    ::close(descriptor_);
+}
+void stop_signal::open() {
+  descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (descriptor_ < 0)
     throw sdk::failure{HEDWIG_E_INTERNAL, "no event descriptor", {}, errno};
 }
-stop_signal::~stop_signal() { ::close(descriptor_); }
 void stop_signal::raise() noexcept {
   const std::uint64_t one = 1;
   static_cast<void>(!write(descriptor_, &one, sizeof one));

@@ -16,15 +16,17 @@ namespace hedwig::filter_milter {
 /// Wakes whoever waits for a milter when the instance is to stop. Callable from every thread.
 class stop_signal {
 public:
-  stop_signal();
+  stop_signal() = default;
   ~stop_signal();
   stop_signal(const stop_signal&) = delete;
   stop_signal& operator=(const stop_signal&) = delete;
+  /// Once, before anybody waits. Throws sdk::failure.
+  void open();
   void raise() noexcept;
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
 private:
-  int descriptor_;
+  int descriptor_ = -1;
 };
 
 /// A connection to a milter with packets in and out. Waits, so belongs on a worker thread; one thread at a time.

@@ -80,6 +80,7 @@ public:
   milter_filter(hedwig::sdk::host host, const hedwig::sdk::config& config)
     : shared_{std::make_shared<instance_state>(host, config)} {}
 
+  void start() { shared_->stop.open(); }
   void stop(hedwig::sdk::op op) {
     shared_->stop.raise();
     auto last = std::make_shared<hedwig::sdk::op>(std::move(op));

@@ -5,6 +5,7 @@
 #include <hedwig/services.hpp>
 
 #include <memory>
+#include <optional>
 #include <unordered_set>
 
 #include "limits.hpp"
@@ -24,6 +25,7 @@ public:
   ratelimit_filter(hedwig::sdk::host host, const hedwig::sdk::config& config)
     : shared_{std::make_unique<shared>(host, config)} {}
 
+  void start() { shared_->table.emplace(shared_->buckets); }
   void reload(const hedwig::sdk::config& config) { shared_->limits.replace(read_limits(config)); }
 
   /// A transaction keeps the limits it began with.
@@ -48,7 +50,7 @@ public:
           continue;
         for (auto kind : {token::message, token::recipient})
           if (auto& at = rate_of(one, kind); at.limits())
-            if (auto wait = shared_.table.wait(shared_.key(one, *value), kind, at, 1, shared_.host.steady()); wait > 0)
+            if (auto wait = shared_.table->wait(shared_.key(one, *value), kind, at, 1, shared_.host.steady()); wait > 0)
               return refuse(one, kind, wait);
       }
       return {};
@@ -61,7 +63,7 @@ public:
       for (auto& one : limits_->limits)
         if (auto wait = take(one, view(recipient.address), all); wait.duration > 0) {
           for (auto& back : all)
-            shared_.table.give_back(back.key, back.kind, *back.at, 1);
+            shared_.table->give_back(back.key, back.kind, *back.at, 1);
           return refuse(one, wait.kind, wait.duration);
         }
       for (auto& one : all)
@@ -110,7 +112,7 @@ public:
         auto& at = rate_of(one, kind);
         if (!at.limits() || (kind == token::message && counted_.contains(key.low)))
           continue;
-        if (auto wait = shared_.table.take(key, kind, at, 1, shared_.host.steady()); wait > 0)
+        if (auto wait = shared_.table->take(key, kind, at, 1, shared_.host.steady()); wait > 0)
           return {kind, wait};
         all.push_back({key, kind, &at});
       }
@@ -119,7 +121,7 @@ public:
 
     verdict refuse(const limit& at, token kind, time_ns wait) {
       shared_.refused.add();
-      shared_.evicted.set(static_cast<double>(shared_.table.evicted()));
+      shared_.evicted.set(static_cast<double>(shared_.table->evicted()));
       shared_.host.log(HEDWIG_LOG_INFO, "a limit is reached",
                        {{"limit", at.name},
                         {"of", kind == token::message ? "messages" : "recipients"},
@@ -140,16 +142,17 @@ private:
     shared(hedwig::sdk::host h, const hedwig::sdk::config& config)
       : host{h}, refused{h, HEDWIG_METRIC_COUNTER, "refused", "", "Messages and recipients put off by a limit."},
         evicted{h, HEDWIG_METRIC_GAUGE, "evicted", "", "Counts dropped for want of room since the start."},
-        table{static_cast<std::size_t>(config.integer("max_buckets"))}, limits{read_limits(config)} {}
+        buckets{static_cast<std::size_t>(config.integer("max_buckets"))}, limits{read_limits(config)} {}
 
     bucket_key key(const limit& one, std::string_view value) const {
-      return table.key(static_cast<std::size_t>(one.by), one.name, value);
+      return table->key(static_cast<std::size_t>(one.by), one.name, value);
     }
 
     hedwig::sdk::host host;
     hedwig::sdk::metric refused;
     hedwig::sdk::metric evicted;
-    bucket_table table;
+    std::size_t buckets;
+    std::optional<bucket_table> table; ///< from start on
     hedwig::sdk::reloadable<const limit_set> limits;
   };
 

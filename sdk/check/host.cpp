@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "sdk/check/host_services.hpp"
 #include "sdk/check/rules.hpp"
 #include "sdk/check/test.hpp"
 
@@ -16,7 +15,7 @@ namespace hedwig::check {
 
 namespace buffers = sdk::testing::buffers;
 
-host::host() : services_{std::make_unique<host_services>(clock_)} {
+host::host(host_kind kind) : services_{std::make_unique<host_services>(clock_, kind)} {
   table_.struct_size = sizeof table_;
   table_.abi_major = HEDWIG_ABI_MAJOR;
   table_.abi_minor = HEDWIG_ABI_MINOR;
@@ -35,6 +34,10 @@ host::host() : services_{std::make_unique<host_services>(clock_)} {
   table_.buf_release = buffers::release;
   table_.wall_clock = [](const hedwig_host* raw) { return self(raw).clock_.wall(); };
   table_.steady_clock = [](const hedwig_host* raw) { return self(raw).clock_.steady(); };
+  if (kind.structs == shape::longer)
+    ++table_.abi_minor;
+  if (kind.structs != shape::plain)
+    shown_ = show(kind.structs, table_);
 }
 
 host::~host() = default;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sdk/check/clock.hpp"
+#include "sdk/check/host_services.hpp"
 #include "sdk/check/rule.hpp"
 
 /// One request under way. Its memory outlives its completion, so that a second one can be told from a wild pointer.
@@ -36,17 +37,16 @@ struct hedwig_op {
 
 namespace hedwig::check {
 
-class host_services;
-
 /// The host as the kit plays it: it counts, insists and remembers. Every call of the table is legal on every thread.
 class host {
 public:
-  host();
+  explicit host(host_kind kind = {});
   ~host();
   host(const host&) = delete;
   host& operator=(const host&) = delete;
 
-  const hedwig_host* raw() const { return &table_; }
+  const hedwig_host* raw() const { return shown_; }
+  host_services& services() { return *services_; }
   test_clock& clock() { return clock_; }
 
   /// Waits for one completion of `op`. Throws broken(exactly_once) when none comes within wait_max, and for whatever
@@ -81,6 +81,7 @@ private:
   void take(const hedwig_completion& done);
 
   hedwig_host table_{};
+  const hedwig_host* shown_ = &table_;
   test_clock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -50,7 +50,6 @@ options read_options(int count, char** words) {
                                                            {"--keep-going", [&] { read.keep_going = true; }},
                                                            {"--in-process", [&] { read.in_process = true; }},
                                                            {"--tap", [] {}},
-                                                           {"--describe", [&] { read.describe = true; }},
                                                            {"--help", [&] { read.help = true; }}};
   const std::map<std::string, std::function<void(const std::string&)>> values{
       {"--config", [&](auto& text) { read.config = text; }},

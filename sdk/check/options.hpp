@@ -27,7 +27,7 @@ struct options {
   bool keep_going = false;
   bool help = false;
   // ---
-  bool describe = false; ///< load the plugin and say what it offers
+  bool describe = false; ///< load the plugin and say what it offers; not on the command line
   std::string child;     ///< a test's full name
   std::string role;
   std::uint64_t role_number = 0;

@@ -11,9 +11,7 @@
 
 namespace hedwig::check {
 
-namespace {
-
-const hedwig_plugin* load(const std::string& file) {
+decltype(&hedwig_plugin_v1) entry_of(const std::string& file) {
   std::error_code failed;
   auto path = std::filesystem::absolute(file, failed); // a bare name would be looked for in the system's folders
   auto* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -23,6 +21,13 @@ const hedwig_plugin* load(const std::string& file) {
   if (entry == nullptr)
     throw unusable{fmt::format("{}: no function " HEDWIG_ENTRY_SYMBOL ": built for another ABI than {}, or no plugin",
                                file, HEDWIG_ABI_MAJOR)};
+  return entry;
+}
+
+namespace {
+
+const hedwig_plugin* load(const std::string& file) {
+  auto entry = entry_of(file);
   static host loader; // it outlives everything: the plugin may have kept it
   auto* plugin = entry(loader.raw());
   if (plugin == nullptr)

@@ -21,6 +21,9 @@ struct provider_choice {
 /// (any, if that is empty). Throws unusable, with what to do.
 provider_choice load_provider(const std::string& file, std::string_view name, std::string_view interface_id);
 
+/// The entry of a file. Throws unusable.
+decltype(&hedwig_plugin_v1) entry_of(const std::string& file);
+
 /// What a plugin says of itself.
 struct plugin_summary {
   struct offer {

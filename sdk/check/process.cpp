@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -45,14 +46,9 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return all;
 }
 
-} // namespace
-
-pid_t start(const start_of_self& what) {
-  auto words = what.words;
-  words.insert(words.begin(), "hedwig-plugin-check");
-  auto environment = environment_with(what.preload);
-  auto arguments = pointers(words);
-  auto variables = pointers(environment);
+/// The child's number, or 0 in the child.
+pid_t branch_off(const start_of_self& what) {
+  std::fflush(nullptr); // what waits there is not the child's to write
   auto parent = ::getpid();
   auto child = ::fork();
   if (child < 0)
@@ -69,6 +65,32 @@ pid_t start(const start_of_self& what) {
     ::dup2(what.output, STDERR_FILENO);
   if (what.passed >= 0)
     ::fcntl(what.passed, F_SETFD, 0);
+  return 0;
+}
+
+} // namespace
+
+pid_t start_copy(const start_of_self& what, const std::function<int()>& run) {
+  if (auto child = branch_off(what); child > 0)
+    return child;
+  int status = 2;
+  try {
+    status = run();
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}\n", e.what());
+  }
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+pid_t start(const start_of_self& what) {
+  auto words = what.words;
+  words.insert(words.begin(), "hedwig-plugin-check");
+  auto environment = environment_with(what.preload);
+  auto arguments = pointers(words);
+  auto variables = pointers(environment);
+  if (auto child = branch_off(what); child > 0)
+    return child;
   ::execve("/proc/self/exe", arguments.data(), variables.data());
   ::_exit(127);
 }
@@ -101,6 +123,13 @@ std::vector<std::string> words_for(const context& run) {
   if (run.how_much() != effort::normal)
     words.emplace_back(run.how_much() == effort::brief ? "--short" : "--long");
   return words;
+}
+
+void run_command(const std::string& command, const char* what) {
+  if (command.empty())
+    return;
+  if (int status = std::system(command.c_str()); status != 0) // NOLINT: the user's own command
+    throw unusable{fmt::format("{}: \"{}\" {}", what, command, end_of(status))};
 }
 
 std::string end_of(int status) {

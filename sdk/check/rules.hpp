@@ -62,6 +62,27 @@ inline constexpr rule cancel_is_advice = plugin("Advice that the op is not wante
 inline constexpr rule unloved_ops_complete =
     host("Non-zero once the host lost interest; completing is still required.");
 inline constexpr rule creates = plugin("Makes an instance; cheap, opens nothing.");
+inline constexpr rule tests_before_use = base("Test it before touching any field that a later minor version appended.");
+inline constexpr rule only_appended = base("Fields are only ever appended.");
+inline constexpr rule says_why = host("`error` may be NULL when status is HEDWIG_OK.");
+inline constexpr rule lacks_services = host("Finds a service table by id, NULL when this host lacks it.");
+inline constexpr rule may_be_many = plugin("several instances of one are legal.");
+inline constexpr rule entry_is_pure = plugin("Returns constant data and does nothing else");
+inline constexpr rule none_after_refusal =
+    plugin("With any error but HEDWIG_OK there is none, and destroy is not called.");
+inline constexpr rule destroys_unstarted = plugin("after a create that no start followed");
+inline constexpr rule knows_extensions = plugin("NULL for an id that it does not know");
+inline constexpr rule gives_back = plugin("Gives back whatever it had: descriptors, buffers, memory.");
+inline constexpr rule runs_at_once = base("callable from every thread, concurrently.");
+inline constexpr rule cancel_may_wait = host("It may wait: never from [event].");
+inline constexpr rule names_the_key = base("`where` names the key");
+inline constexpr rule explains_refusal = plugin("names the key in `where` and says in `message` what is wrong with it");
+inline constexpr rule schema_holds = config("A plugin only ever sees values that satisfy its own schema.");
+inline constexpr rule well_formed_schema = config("A schema is well-formed");
+inline constexpr rule reads_as_declared = config("A wrong name or type is a plugin bug");
+inline constexpr rule marks_secrets = config("a value that nobody else may see has this type");
+inline constexpr rule keeps_secrets = config("a plugin never shows it in its log, its errors or its metrics");
+inline constexpr rule old_stay = plugin("on failure the old ones stay in force.");
 inline constexpr rule has_note = plugin("ELF note: identity without running code");
 inline constexpr rule note_equals_table = plugin("what the table of the plugin says as well");
 inline constexpr rule one_note = plugin("Once in a file, both texts with their NUL.");

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "sdk/check/process.hpp"
+#include "sdk/check/rules.hpp"
+#include "sdk/check/shown.hpp"
 
 namespace hedwig::check {
 
@@ -74,14 +76,6 @@ public:
 private:
   std::string path_;
 };
-
-/// Runs a command of the settings' [check] table.
-void run_command(const std::string& command, const char* what) {
-  if (command.empty())
-    return;
-  if (int status = std::system(command.c_str()); status != 0) // NOLINT: the user's own command
-    throw unusable{fmt::format("{}: \"{}\" {}", what, command, end_of(status))};
-}
 
 std::string write_down(const verdict& one) {
   auto flat = [](std::string text) {
@@ -141,11 +135,10 @@ verdict judged(const planned& one, const std::optional<int>& end, const shared_t
 plugin_summary describe_apart(const options& chosen) {
   constexpr int load_max = 60; // seconds
   shared_text output{"output"}, report{"report"};
-  auto child = start({{chosen.plugin, "--describe", "--report", std::to_string(report.descriptor())},
-                      output.descriptor(),
-                      true,
-                      report.descriptor(),
-                      {}});
+  auto looks = chosen;
+  looks.describe = true;
+  looks.report = report.descriptor();
+  auto child = start_copy({{}, output.descriptor(), true, report.descriptor(), {}}, [&] { return run_child(looks); });
   auto limit = std::min(chosen.time_limit.value_or(load_max), load_max);
   auto end = wait_for(child, std::chrono::seconds{limit});
   if (end && WIFEXITED(*end) && WEXITSTATUS(*end) == 0)
@@ -201,6 +194,29 @@ verdict run_here(const planned& one, context& run) {
   return out;
 }
 
+namespace {
+
+pid_t start_test(const context& run, const planned& one, start_of_self how) {
+  if (one.what->faults) {
+    how.words.insert(how.words.end(), {"--child", one.name(), "--report", std::to_string(how.passed)});
+    how.preload = fault_library();
+    return start(how);
+  }
+  options child;
+  child.plugin = run.chosen().file;
+  child.provider = run.chosen().name;
+  child.config = run.settings().file();
+  child.folder = run.folder();
+  child.unique = run.unique();
+  child.seed = run.seed();
+  child.how_much = run.how_much();
+  child.child = one.name();
+  child.report = how.passed;
+  return start_copy(how, [&] { return run_child(child); });
+}
+
+} // namespace
+
 verdict run_apart(const planned& one, const provider_choice& provider, const settings_file& settings,
                   const options& chosen) {
   auto began = std::chrono::steady_clock::now();
@@ -208,10 +224,8 @@ verdict run_apart(const planned& one, const provider_choice& provider, const set
   run_command(settings.prepare(folder.path(), folder.unique()), "check.prepare");
   shared_text output{"output"}, report{"report"};
   context run{provider, settings, folder.path(), folder.unique(), *chosen.seed, chosen.how_much};
-  auto words = words_for(run);
-  words.insert(words.end(), {"--child", one.name(), "--report", std::to_string(report.descriptor())});
   auto limit = limit_of(chosen);
-  auto child = start({words, output.descriptor(), true, report.descriptor(), one.what->faults ? fault_library() : ""});
+  auto child = start_test(run, one, {words_for(run), output.descriptor(), true, report.descriptor(), {}});
   auto out = judged(one, wait_for(child, std::chrono::seconds{limit}), report, limit);
   out.output = output.tail(output_max);
   out.repeat = again(one, provider, settings, chosen);
@@ -261,6 +275,13 @@ int run_child(const options& chosen) {
   auto provider = test && test->what->unloaded ? provider_choice{chosen.plugin, chosen.provider, nullptr, nullptr}
                                                : load_provider(chosen.plugin, chosen.provider, {});
   context run{provider, settings, chosen.folder, chosen.unique, chosen.seed.value_or(1), chosen.how_much};
+  if (test)
+    report_looks_behind(chosen.report, write_down({verdict::kind::failed,
+                                                   {},
+                                                   {},
+                                                   "it looked behind the end that a struct of the host's states",
+                                                   std::string{rules::tests_before_use.words},
+                                                   place_of(rules::tests_before_use)}));
   if (test)
     hand_in(chosen, write_down(run_here(*test, run)), 0);
   for (auto& suite : all_suites())

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include "sdk/check/config_watch.hpp"
 #include "sdk/check/test.hpp"
 
 namespace hedwig::check {
@@ -176,6 +177,7 @@ std::shared_ptr<const hedwig_config> read_table(const toml::table& from, const h
     else if ((key.flags & HEDWIG_CONFIG_REQUIRED) != 0)
       refuse(name, "required: write it into the file given with --config");
   }
+  watch_settings(made.get(), schema);
   return made;
 }
 
@@ -236,6 +238,11 @@ known_accounts read_accounts(const toml::table& root) {
 }
 
 } // namespace
+
+void read_default(const hedwig_config_key& key) {
+  std::filesystem::path here{"/"};
+  static_cast<void>(default_of(key, key.name, {"/folder", "unique", here}));
+}
 
 std::string fill_in(std::string text, std::string_view folder, std::string_view unique) {
   for (auto [mark, with] : {std::pair{std::string_view{"{folder}"}, folder}, {std::string_view{"{unique}"}, unique}})

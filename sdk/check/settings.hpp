@@ -92,6 +92,9 @@ private:
   std::vector<known_message> messages_;
 };
 
+/// Throws unusable when the default of a key cannot be read or breaks what the key demands.
+void read_default(const hedwig_config_key& key);
+
 /// `text` with {folder} and {unique} filled in.
 std::string fill_in(std::string text, std::string_view folder, std::string_view unique);
 

@@ -7,11 +7,12 @@
 #include "sdk/check/contract/suite.hpp"
 #include "sdk/check/filter/suite.hpp"
 #include "sdk/check/storage/suite.hpp"
+#include "sdk/check/threads/suite.hpp"
 
 namespace hedwig::check {
 
 std::span<const suite> all_suites() {
-  static const std::array suites{binary_suite(),  contract_suite(), config_suite(),
+  static const std::array suites{binary_suite(),  contract_suite(), threads_suite(), config_suite(),
                                  storage_suite(), auth_suite(),     filter_suite()};
   return suites;
 }

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 
+import conformance_page
+
 BUILD = pathlib.Path(os.environ["HEDWIG_BUILD_DIR"])
 PLUGIN = os.environ.get("HEDWIG_FAULTY_STORE", BUILD / "tests/plugins/storage-journal.so")
 
@@ -107,7 +109,9 @@ def judge(fault, folder):
     assert failed == wanted, f"{fault}: {failed} failed instead of {wanted}\n{output}"
     if wanted and fault != "never-completes":
         assert "where: hedwig/" in output and "rule: |" in output, f"{fault}: no explanation\n{output}"
-    if not wanted:
+    if wanted:
+        conformance_page.broken("storage-journal", fault, f"storage.{wanted[0]}", output)
+    else:
         unexpected = [name for name, verdict in verdicts.items() if verdict == "skipped" and name != "full-disk"]
         assert not unexpected, f"{unexpected} were skipped\n{output}"
     return f"{fault}: {' '.join(failed) or 'nothing'} failed, as wanted"
@@ -126,4 +130,6 @@ with tempfile.TemporaryDirectory() as workplace, concurrent.futures.ThreadPoolEx
     for right, line in pool.map(lambda fault: verdict(fault, workplace), chosen):
         print(line, flush=True)
         good = good and right
+if not sys.argv[1:]:
+    conformance_page.all_broken("storage-journal", FAULTS)
 sys.exit(0 if good else 1)

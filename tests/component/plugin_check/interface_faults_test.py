@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+import conformance_page
+
 BUILD = pathlib.Path(os.environ["HEDWIG_BUILD_DIR"])
 
 # What is wrong with the plugin, and the one test that is meant for it.
@@ -120,7 +122,9 @@ def judge(suite, fault, folder):
     assert failed == wanted, f"{fault}: {failed} failed instead of {wanted}\n{output}"
     if wanted and fault not in HANGS and not fault.startswith("dies"):
         assert "where: hedwig/" in output and "rule: |" in output, f"{fault}: no explanation\n{output}"
-    if not wanted:
+    if wanted:
+        conformance_page.broken(f"{suite}-faulty", fault, f"{suite}.{wanted[0]}", output)
+    else:
         skipped = [name for name, verdict in verdicts.items() if verdict == "skipped"]
         assert not skipped, f"{skipped} were skipped\n{output}"
     return f"{suite}: {fault}: {' '.join(failed) or 'nothing'} failed, as wanted"
@@ -139,4 +143,6 @@ with tempfile.TemporaryDirectory() as workplace, concurrent.futures.ThreadPoolEx
     for right, line in pool.map(lambda fault: verdict(interface, fault, workplace), chosen or ["none", *FAULTS[interface]]):
         print(line, flush=True)
         good = good and right
+if not chosen:
+    conformance_page.all_broken(f"{interface}-faulty", FAULTS[interface])
 sys.exit(0 if good else 1)
