@@ -15,6 +15,8 @@
 #include <memory>
 #include <mutex>
 
+#include "runtime/base/ascii.hpp"
+
 namespace hedwig::telemetry {
 
 namespace detail {
@@ -95,12 +97,20 @@ void append_value(std::string& out, const field& one) {
   }
 }
 
+/// Plugins choose keys, too: one with a space or a line end would forge fields or lines.
+void append_key(std::string& out, std::string_view key) {
+  for (char c : key)
+    out += ascii::is_alnum(c) || c == '_' || c == '-' || c == '.' ? c : '?';
+}
+
 std::string text_line(std::string_view time, level severity, component part, const event& what,
                       std::span<const field> fields) {
   std::string out =
       fmt::format("{} {:5} {} {} [{}]", time, to_string_view(severity), to_string_view(part), what.text, what.id);
   for (const auto& one : fields) {
-    out.append(" ").append(one.key()).append("=");
+    out += ' ';
+    append_key(out, one.key());
+    out += '=';
     append_value(out, one);
   }
   out += '\n';

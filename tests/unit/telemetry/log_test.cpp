@@ -91,6 +91,14 @@ TEST_F(log_test, nothing_a_peer_says_ends_a_line_or_forges_a_field) {
   }
 }
 
+TEST_F(log_test, no_key_of_a_plugins_ends_a_line_or_forges_a_field) {
+  start(telemetry::log_format::text);
+  const auto before = lines().size();
+  telemetry::log(level::info, component::session, {"test.said", "plugin said"}, {{"a\nforged status=", "x"}});
+  ASSERT_EQ(lines().size(), before + 1);
+  EXPECT_THAT(lines().back(), HasSubstr(R"( a?forged?status?="x")"));
+}
+
 TEST(log_escape, keeps_utf_8_and_replaces_what_is_none) {
   const auto escaped = [](std::string_view text) {
     std::string out;
