@@ -55,7 +55,7 @@ struct sasl_abilities {
   bool passwords = true;
   bool tokens = true;
   bool scram = true;
-  bool channel_binding = false; ///< under TLS
+  bool channel_binding = false; ///< under TLS 1.3
 };
 
 struct tls_facts {

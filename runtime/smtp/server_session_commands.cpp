@@ -55,7 +55,9 @@ bool server_session::offers_starttls() const noexcept { return settings_->startt
 bool server_session::offers(std::string_view mechanism) const noexcept {
   auto question = question_of_mechanism(mechanism);
   auto& can = facts_.can;
-  if (!question || (binds_channel(mechanism) && !(can.channel_binding && tls())))
+  // Clients bind by tls-unique under TLS 1.2, which is not safe everywhere and is not had (RFC 9266 section 3).
+  auto binding = can.channel_binding && facts_.tls && facts_.tls->version == "TLSv1.3";
+  if (!question || (binds_channel(mechanism) && !binding))
     return false;
   return *question == sasl_question::password ? can.passwords
          : *question == sasl_question::token  ? can.tokens

@@ -105,15 +105,22 @@ class Scram(SaslRelay):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("535 5.7.8", done.stdout + done.stderr)
 
-    def test_channel_binding_by_the_certificate_under_tls_1_2_and_1_3(self):
+    def test_channel_binding_by_the_certificate(self):
         self.scram_relay({"alice": PASSWORD})
         der = ssl.PEM_cert_to_DER_cert(pathlib.Path(self.certificate).read_text())
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            client = self.client(version)
-            plus = dict(mechanism="SCRAM-SHA-256-PLUS", flag="p=tls-server-end-point")
-            self.assertEqual(self.final(client, "alice", PASSWORD, binding=b"x" * 32, **plus)[0], 535)
-            self.assertEqual(self.final(client, "alice", PASSWORD, binding=hashlib.sha256(der).digest(), **plus)[::2],
-                             (235, True))
+        client = self.client()
+        plus = dict(mechanism="SCRAM-SHA-256-PLUS", flag="p=tls-server-end-point")
+        self.assertEqual(self.final(client, "alice", PASSWORD, binding=b"x" * 32, **plus)[0], 535)
+        self.assertEqual(self.final(client, "alice", PASSWORD, binding=hashlib.sha256(der).digest(), **plus)[::2],
+                         (235, True))
+
+    def test_under_tls_1_2_no_channel_binding_is_offered(self):
+        self.scram_relay({"alice": PASSWORD})
+        client = self.client(ssl.TLSVersion.TLSv1_2)
+        self.assertEqual(client.esmtp_features["auth"].split(), ["SCRAM-SHA-256", "PLAIN"])
+        self.assertEqual(self.final(client, "alice", PASSWORD, flag="y")[::2], (235, True))
+        done = self.gsasl("-m", "SCRAM-SHA-256", "--no-cb", "--priority", "NORMAL:-VERS-TLS1.3")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_a_client_that_was_lied_to_about_the_offer_is_refused(self):
         relay = self.scram_relay({"alice": PASSWORD})
