@@ -227,16 +227,19 @@ bool session::may_send_as(const mail::address& reverse_path) {
          smtp::may_use_sender(senders_, reverse_path) || tolerate_sender(reverse_path.text(), "MAIL FROM", "sender");
 }
 
-/// Every address in every From field counts, and what cannot be read whole may be another than was found in it.
+/// Every address in every From field counts (of every Sender field, where there is no From), and what cannot be read
+/// whole may be another than was found in it.
 bool session::may_write_from(const mail::prepared& header) {
-  if (senders_.empty() || listener_settings().sender_policy == config::foreign_sender::off || header.from_fields == 0)
+  if (senders_.empty() || listener_settings().sender_policy == config::foreign_sender::off ||
+      header.from_fields + header.senders_without_from == 0)
     return true;
+  const char* where = header.from_fields != 0 ? "From" : "Sender";
   for (auto& text : header.from_addresses) {
     auto address = mail::address::parse(text);
     if (!address || !smtp::may_use_sender(senders_, *address))
-      return tolerate_sender(text, "From", "from");
+      return tolerate_sender(text, where, "from");
   }
-  return (header.from_complete && !header.from_addresses.empty()) || tolerate_sender("(not readable)", "From", "from");
+  return (header.from_complete && !header.from_addresses.empty()) || tolerate_sender("(not readable)", where, "from");
 }
 
 const smtp::standard_reply* session::user_limit_of(verdict found) {

@@ -488,7 +488,7 @@ constexpr schema_key table[] = {
      kind::choice,
      "\"refuse\"",
      "What a user gets whose provider allows him some senders only, and who uses another as MAIL FROM or in the From "
-     "field: `refuse` (553 5.7.1, 550 5.7.1), `log`, or `off`.",
+     "field (in Sender, where there is no From): `refuse` (553 5.7.1, 550 5.7.1), `log`, or `off`.",
      reloadable,
      0,
      0,

@@ -123,10 +123,11 @@ struct prepare_options {
 struct prepared {
   rope message;                            ///< new fields, then the original without what was removed
   std::string subject;                     ///< unfolded, cut at subject_octets_max, not decoded
-  std::vector<std::string> from_addresses; ///< of all From fields
+  std::vector<std::string> from_addresses; ///< of all From fields; of all Sender fields where there is none
   bool from_complete = true;               ///< nothing in these fields was left out; see address_list
   std::vector<std::string> from_domains;   ///< their domain keys, each once
   std::size_t from_fields = 0;             ///< more than one is a sign of spoofing (RFC 5322 section 3.6)
+  std::size_t senders_without_from = 0;    ///< Sender fields of a message without From: some readers show them instead
   std::size_t received_fields = 0;         ///< before ours
 };
 

@@ -41,6 +41,10 @@ private:
     case '\n':
       space_ = true;
       break;
+    case '@':
+      at_sign_ = true;
+      add(c);
+      break;
     case '<':
       begin_angle();
       break;
@@ -52,8 +56,8 @@ private:
       in_angle_ ? add(c) : end_of_mailbox();
       break;
     case ':':
-      in_angle_ ? add(c) : clear();
-      break; // a group's name ends
+      in_angle_ ? add(c) : end_of_group_name();
+      break;
     default:
       add(c);
       break;
@@ -94,6 +98,8 @@ private:
       if (rest_[i] != '\r' && rest_[i] != '\n') // folded inside
         text_ += rest_[i];
     }
+    if (end == ']' && rest_.substr(0, i).find_first_of("@<>,") != std::string_view::npos)
+      complete_ = false; // no literal: to others brackets mean nothing, and what stands in them is an address
     if (i < rest_.size())
       text_ += end;
     else
@@ -117,6 +123,12 @@ private:
     had_angle_ = true;
   }
 
+  // One with an unquoted "@" is none: another reader may take it for an address.
+  void end_of_group_name() {
+    complete_ = complete_ && !at_sign_;
+    clear();
+  }
+
   void end_of_mailbox() {
     if (!had_angle_)
       give();
@@ -135,7 +147,7 @@ private:
 
   void clear() {
     text_.clear();
-    space_ = false;
+    space_ = at_sign_ = false;
   }
 
   std::string_view rest_;
@@ -144,6 +156,7 @@ private:
   std::vector<std::string> found_;
   bool complete_ = true;
   bool space_ = false;
+  bool at_sign_ = false; ///< outside quotes, in `text_`
   bool in_angle_ = false;
   bool had_angle_ = false;
 };

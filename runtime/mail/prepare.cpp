@@ -82,16 +82,29 @@ private:
   std::size_t part_begin_ = 0;
 };
 
-void read_from(prepared& out, const header_field& field) {
-  ++out.from_fields;
+address_list read_author(prepared& out, const header_field& field) {
   auto room = from_addresses_max - std::min(from_addresses_max, out.from_addresses.size());
   auto found = read_addresses(field.value, room);
   out.from_complete = out.from_complete && found.complete;
-  for (auto& text : found.addresses) {
+  return found;
+}
+
+void read_from(prepared& out, const header_field& field) {
+  ++out.from_fields;
+  for (auto& text : read_author(out, field).addresses) {
     auto key = address::parse(text).value_or(address{}).domain_key();
     if (std::ranges::find(out.from_domains, key) == out.from_domains.end())
       out.from_domains.push_back(std::move(key));
     out.from_addresses.push_back(std::move(text));
+  }
+}
+
+void read_senders(prepared& out, const header_block& header) {
+  for (auto& field : header.fields()) {
+    if (!field.is("sender"))
+      continue;
+    ++out.senders_without_from;
+    std::ranges::move(read_author(out, field).addresses, std::back_inserter(out.from_addresses));
   }
 }
 
@@ -174,6 +187,8 @@ std::expected<prepared, header_fault> prepare_header(const rope& message, const 
   rope rest;
   range_sharer original{message, rest};
   auto seen = walk_fields(*header, options, original, out);
+  if (out.from_fields == 0)
+    read_senders(out, *header);
   if (out.received_fields > options.received_max)
     return std::unexpected{header_fault::loop};
   // Where the sender forgot the empty line, what follows must still not read as header further on.

@@ -176,6 +176,11 @@ class EnterpriseRelay(Case):
         self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], two)[0], 550)
         odd = own.replace("From: <ada@example.com>", "From: <ada@example.com> <ceo@example.com>")
         self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], odd)[0], 550)
+        for hidden in ("ceo@example.com: ada@example.com;", "[ <ceo@example.com> ] <ada@example.com>"):
+            odd = own.replace("From: <ada@example.com>", f"From: {hidden}")
+            self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], odd)[0], 550)
+        nobody = own.replace("From: <ada@example.com>", "Sender: <ceo@example.com>")
+        self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], nobody)[0], 550)
         large = plain_message("ceo@example.com", body="x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 10_000)
         self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], large)[0], 550)
         self.assertEqual(self.refusal(ada, "ada@example.com", ["bob@example.net"], own)[0], 250)
@@ -186,10 +191,10 @@ class EnterpriseRelay(Case):
         self.assertEqual(self.refusal(shop, "a@notexample.com", ["bob@example.net"], other)[0], 553)
         metrics = relay.metrics()
         self.assertEqual(metrics['hedwig_messages_refused_total{reason="sender"}'], 3)
-        self.assertEqual(metrics['hedwig_messages_refused_total{reason="from"}'], 4)
+        self.assertEqual(metrics['hedwig_messages_refused_total{reason="from"}'], 7)
         found = [event for event in relay.events() if event.get("event") == "session.foreign-sender"]
         self.assertEqual([event["sender"] for event in found[:2]], ["ceo@example.com", "ceo@example.com"])
-        self.assertEqual({event["where"] for event in found}, {"MAIL FROM", "From"})
+        self.assertEqual({event["where"] for event in found}, {"MAIL FROM", "From", "Sender"})
         self.assertEqual(found[0]["user"], "ada")
 
     def test_a_listener_may_only_log_foreign_senders(self):

@@ -174,6 +174,21 @@ TEST(prepare, reads_subject_and_from) {
   EXPECT_EQ(out->from_fields, 2U);
   EXPECT_EQ(out->from_addresses, (std::vector<std::string>{"a@B.example", "c@d.example", "e@b.example"}));
   EXPECT_EQ(out->from_domains, (std::vector<std::string>{"b.example", "d.example"}));
+  EXPECT_EQ(out->senders_without_from, 0U);
+}
+
+TEST(prepare, reads_sender_where_there_is_no_from) {
+  auto read = [](std::string text) { return *prepare_header(in_pieces(text + "\r\n", 100), from_client()); };
+  auto without = read("Sender: a@b.example\r\nSubject: x\r\nSender: two words@c\r\n");
+  EXPECT_EQ(without.from_fields, 0U);
+  EXPECT_EQ(without.senders_without_from, 2U);
+  EXPECT_EQ(without.from_addresses, std::vector<std::string>{"a@b.example"});
+  EXPECT_FALSE(without.from_complete);
+  EXPECT_TRUE(without.from_domains.empty());
+  auto with = read("Sender: a@b.example\r\nFrom: c@d.example\r\n");
+  EXPECT_EQ(with.senders_without_from, 0U);
+  EXPECT_EQ(with.from_addresses, std::vector<std::string>{"c@d.example"});
+  EXPECT_EQ(read("Subject: x\r\n").senders_without_from, 0U);
 }
 
 TEST(received, tells_what_is_known) {
@@ -236,11 +251,15 @@ TEST(unfold, needs_no_copy_where_the_value_holds_its_result) {
 }
 
 TEST(read_addresses, tells_whether_another_reader_could_find_more) {
-  for (auto* whole : {"a@b", "A B <a@b>", "\"A, <x@y>\" <a@b>", "a@b (c@d), e@f", "G: a@b, C <c@d>;", "undisclosed:;",
-                      "a@b,", "x@y <a@b>", "<a@b>, <c@d>"})
+  for (auto* whole :
+       {"a@b", "A B <a@b>", "\"A, <x@y>\" <a@b>", "a@b (c@d), e@f", "G: a@b, C <c@d>;", "undisclosed:;", "a@b,",
+        "x@y <a@b>", "<a@b>, <c@d>", "\"x@y\": a@b;", "[List] A <a@b>", "a@[IPv6:2001:db8::1], <b@[192.0.2.1]>"})
     EXPECT_TRUE(read_addresses(whole).complete) << whole;
   for (auto* part : {"two words@b", "<a@b", "<a@b> c@d", "<a@b><c@d>", "<a@b> <c@d>", "<a@b<c@d>>", "a@b> <c@d>",
-                     "a@b (", "\"a@b", "a@b, c@d@e", "a@b\t(c\\", "a@@b"})
+                     "a@b (", "\"a@b", "a@b, c@d@e", "a@b\t(c\\", "a@@b",
+                     // Python's email.utils takes the name of such a group for an address, and others what looks like
+                     // one in brackets.
+                     "x@y: a@b;", "a@b, x@y:;", "g x@y: a@b;", "[ <x@y> ] <a@b>", "[x@y] <a@b>", "a [<x@y>,] <a@b>"})
     EXPECT_FALSE(read_addresses(part).complete) << part;
   EXPECT_FALSE(read_addresses("a@b, c@d", 1).complete);
 }
