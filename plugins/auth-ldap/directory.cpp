@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "policy.hpp"
-#include "scram.hpp"
+#include "scram_text.hpp"
 #include "text.hpp"
 
 namespace hedwig::auth_ldap {
@@ -198,7 +198,7 @@ sdk::scram_secret directory::fetch_scram(std::string_view login, hedwig_time_ns 
   if (!user)
     throw sdk::failure{HEDWIG_E_NOT_FOUND, "no such user"};
   for (auto& value : user->values(from_->scram_attribute))
-    if (auto secret = read_scram(value)) {
+    if (auto secret = logins::read_scram(value)) {
       secret->who = judge_entry(*user, login, service_searcher(deadline));
       return std::move(*secret);
     }

@@ -12,7 +12,7 @@
 #include <memory>
 
 #include "directory.hpp"
-#include "login_cache.hpp"
+#include "login_check.hpp"
 #include "settings.hpp"
 #include "text.hpp"
 
@@ -22,8 +22,7 @@ using hedwig::sdk::failure;
 using hedwig::sdk::op;
 using hedwig::sdk::view;
 using namespace hedwig::auth_ldap;
-
-constexpr std::size_t password_octets_max = 1024;
+using namespace hedwig::logins;
 
 /// The metrics of one instance; without the host's service nothing is counted.
 class metrics {
@@ -113,49 +112,18 @@ private:
       ::close(fd);
   }
 
-  static void check_name(const hedwig_auth_request& request) {
-    if (!is_name(view(request.username)))
-      throw failure{HEDWIG_E_NOT_FOUND, "this can be nobody's name"};
-    auto other = view(request.authorize_as);
-    if (!other.empty() && other != view(request.username))
-      throw failure{HEDWIG_E_DENIED, "may not act for another user"};
-  }
-
   hedwig::sdk::identity verify(const hedwig_auth_request& request, hedwig_time_ns deadline) {
     check_name(request);
     auto password = view(request.secret);
-    // RFC 4513 section 5.1.2: a bind without a password succeeds for everybody.
-    if (password.empty() || password.size() > password_octets_max || password.contains('\0'))
-      throw failure{HEDWIG_E_DENIED, "this can be nobody's password"};
+    check_password(password); // RFC 4513 section 5.1.2: a bind without a password succeeds for everybody
     auto state = current();
     std::string login{view(request.username)};
-    auto digest = state->cache.digest_of(login, password);
-    auto known = state->cache.ask(login, digest, host_.steady());
-    if (known.what != login_cache::known::nothing)
-      metrics_.cache_hit();
-    if (known.what == login_cache::known::right)
-      return *known.who;
-    if (known.what == login_cache::known::wrong)
-      throw failure{HEDWIG_E_DENIED, "refused lately"};
-    if (known.what == login_cache::known::nobody)
-      throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
-    metrics_.login();
-    return ask_directory(*state, login, password, digest, deadline);
-  }
-
-  hedwig::sdk::identity ask_directory(in_force& state, const std::string& login, std::string_view password,
-                                      const login_cache::digest& digest, hedwig_time_ns deadline) {
-    try {
-      auto who = std::make_shared<const hedwig::sdk::identity>(state.users.verify(login, password, deadline));
-      state.cache.remember_right(login, digest, who, host_.steady());
-      return *who;
-    } catch (const failure& why) {
-      if (why.status() == HEDWIG_E_DENIED)
-        state.cache.remember_wrong(login, digest, host_.steady());
-      if (why.status() == HEDWIG_E_NOT_FOUND)
-        state.cache.remember_nobody(login, host_.steady());
-      throw;
-    }
+    return ask_through(
+        state->cache, host_, unknown_names::with_any_password, login, password, [&](auto) { metrics_.cache_hit(); },
+        [&] {
+          metrics_.login();
+          return state->users.verify(login, password, deadline);
+        });
   }
 
   hedwig::sdk::scram_secret secret_of(const hedwig_auth_request& request, hedwig_time_ns deadline) {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "login_text.hpp"
+
 namespace hedwig::auth_ldap {
 
 /// RFC 4515 section 3: what stands for `text` as a value in a search filter. Every byte that is not a letter, a digit
@@ -22,13 +24,9 @@ using substitution = std::pair<std::string_view, std::string_view>;
 [[nodiscard]] std::optional<std::string> unknown_placeholder(std::string_view pattern,
                                                              const std::vector<std::string_view>& known);
 
-/// ASCII only: what differs in the case of other letters counts as different.
-[[nodiscard]] std::string lower(std::string_view text);
-[[nodiscard]] bool same_text(std::string_view a, std::string_view b);
-
-/// What a client may call itself: well-formed UTF-8 of at most `name_octets_max`, not empty, without control bytes.
-[[nodiscard]] bool is_name(std::string_view text);
-inline constexpr std::size_t name_octets_max = 255;
+using logins::is_name;
+using logins::lower;
+using logins::same_text;
 
 /// The value of the first part of a DN: "staff" of "cn=staff,dc=example". Escapes are undone.
 [[nodiscard]] std::string first_value(std::string_view dn);

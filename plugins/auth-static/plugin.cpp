@@ -15,10 +15,11 @@ using namespace hedwig::auth_static;
 
 constexpr auto user_username = key(HEDWIG_CONFIG_STRING, "username", "Login name.", HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_name = key(HEDWIG_CONFIG_STRING, "name", "The same as username.", HEDWIG_CONFIG_RELOADABLE);
-constexpr auto user_password =
-    key(HEDWIG_CONFIG_SECRET, "password",
-        "An argon2id or bcrypt hash, or a secret of SCRAM-SHA-256; the password itself is accepted with a warning.",
-        HEDWIG_CONFIG_REQUIRED | HEDWIG_CONFIG_RELOADABLE);
+constexpr auto user_password = key(HEDWIG_CONFIG_SECRET, "password",
+                                   "A hash: argon2id, bcrypt, one of crypt(3) such as $6$, or a secret of "
+                                   "SCRAM-SHA-256; the password itself is accepted "
+                                   "with a warning.",
+                                   HEDWIG_CONFIG_REQUIRED | HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_groups =
     key(HEDWIG_CONFIG_STRINGS, "groups", "Groups the user belongs to.", HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_senders =

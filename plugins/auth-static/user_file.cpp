@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "password.hpp"
+#include "stored_password.hpp"
 
 namespace hedwig::auth_static {
 
@@ -70,7 +70,7 @@ std::vector<user_entry> parse_users(std::string_view text, const std::string& pa
     auto groups = take_field(line, ':');
     if (name.empty())
       throw bad("the name is missing: write name:hash");
-    if (auto fault = stored_password::fault_of(password))
+    if (auto fault = logins::stored_password::fault_of(password))
       throw bad(*fault);
     if (out.size() >= users_max)
       throw bad("more than 1000000 users: use another provider");

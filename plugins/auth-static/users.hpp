@@ -8,10 +8,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "password.hpp"
+#include "stored_password.hpp"
 #include "user_file.hpp"
 
 namespace hedwig::auth_static {
+
+using logins::stored_password;
 
 struct user {
   stored_password password;

@@ -4,7 +4,6 @@
 #include <Poco/Data/PostgreSQL/Connector.h>
 #include <Poco/Data/PostgreSQL/SessionHandle.h>
 #include <Poco/Data/SQLite/Connector.h>
-#include <Poco/Data/SQLite/SQLiteException.h>
 #include <Poco/Data/SQLite/Utility.h>
 #include <sqlite3.h>
 
@@ -12,7 +11,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 
 namespace hedwig::storage_sql {
 
@@ -25,48 +23,6 @@ using data::Keywords::use;
 /// Seconds that Poco tries to open a file of SQLite that gives errors; its own default is a minute.
 constexpr std::size_t open_patience = 2;
 constexpr std::uint64_t begin_key = ~std::uint64_t{0}, commit_key = begin_key - 1, rollback_key = begin_key - 2;
-
-/// Poco 1.11 gives PostgreSQL's SQLSTATE in its text alone: "... State: 53100 Detail: ...".
-std::string_view sql_state(std::string_view text) noexcept {
-  constexpr std::string_view mark = " State: ";
-  auto at = text.rfind(mark);
-  if (at == std::string_view::npos)
-    return {};
-  auto state = text.substr(at + mark.size(), 5);
-  return state.starts_with("N/A") ? std::string_view{} : state;
-}
-
-trouble meaning_of(std::string_view state, bool connected) noexcept {
-  if (state == "53100")
-    return trouble::no_space;
-  if (state.starts_with("08") || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P05")
-    return trouble::lost;
-  if (!connected)
-    return trouble::lost;
-  if (state.starts_with("53"))
-    return trouble::busy;
-  if (state.starts_with("40"))
-    return trouble::retry;
-  if (state == "57014" || state == "55P03")
-    return trouble::timeout;
-  if (state == "25006")
-    return trouble::read_only;
-  if (state == "XX001" || state == "XX002")
-    return trouble::corrupt;
-  return state.starts_with("58") ? trouble::io : trouble::other;
-}
-
-/// The first line, without what Poco puts around it.
-std::string readable(std::string text) {
-  if (auto at = text.find(" Severity: "); at != std::string::npos)
-    text.resize(at);
-  for (auto& c : text)
-    if (static_cast<unsigned char>(c) < ' ')
-      c = ' ';
-  while (!text.empty() && text.back() == ' ')
-    text.pop_back();
-  return text;
-}
 
 constexpr std::array<std::uint8_t, 256> hex_values() {
   std::array<std::uint8_t, 256> values{};
@@ -82,15 +38,6 @@ void from_hex(std::string_view digits, char* out) noexcept {
   for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
     *out++ = static_cast<char>(values[static_cast<unsigned char>(digits[i])] << 4 |
                                values[static_cast<unsigned char>(digits[i + 1])]);
-}
-
-/// Poco 1.11 frees the result of a PostgreSQL statement twice when it fails after it has succeeded. Such a one is never
-/// destroyed: a few kilobytes for each connection that breaks.
-void bury(std::unique_ptr<data::Statement> one) {
-  static std::mutex mutex;
-  static auto* const graveyard = new std::vector<std::unique_ptr<data::Statement>>;
-  std::lock_guard guard{mutex};
-  graveyard->push_back(std::move(one));
 }
 
 int last_errno(sqlite3* database, int which_file) noexcept {
@@ -114,42 +61,6 @@ sql_error with_cause(sql_error what, const data::Session& session, engine which)
 }
 
 } // namespace
-
-sql_error understand(bool connected) noexcept {
-  namespace lite = data::SQLite;
-  try {
-    throw;
-  } catch (const sql_error& e) {
-    return e;
-  } catch (const lite::DatabaseFullException& e) {
-    return {trouble::no_space, readable(e.displayText())};
-  } catch (const lite::DBLockedException& e) {
-    return {trouble::busy, readable(e.displayText())};
-  } catch (const lite::TableLockedException& e) {
-    return {trouble::busy, readable(e.displayText())};
-  } catch (const lite::NoMemoryException& e) {
-    return {trouble::busy, readable(e.displayText())};
-  } catch (const lite::CorruptImageException& e) {
-    return {trouble::corrupt, readable(e.displayText())};
-  } catch (const lite::ReadOnlyException& e) {
-    return {trouble::read_only, readable(e.displayText())};
-  } catch (const lite::SQLiteException& e) {
-    return {trouble::io, readable(e.displayText())};
-  } catch (const data::ConnectionFailedException& e) {
-    return {trouble::lost, readable(e.displayText())};
-  } catch (const data::NotConnectedException&) {
-    return {trouble::lost, "not connected to the database"}; // its text is the connection string
-  } catch (const Poco::Exception& e) {
-    auto text = e.displayText();
-    return {meaning_of(sql_state(text), connected), readable(text)};
-  } catch (const std::bad_alloc&) {
-    return {trouble::busy, "out of memory"};
-  } catch (const std::exception& e) {
-    return {trouble::other, e.what()};
-  } catch (...) {
-    return {trouble::other, "unknown exception"};
-  }
-}
 
 // ---- query
 
@@ -219,9 +130,9 @@ std::size_t query::run() {
     has_run_ = true;
     return rows_;
   } catch (...) {
-    auto what = with_cause(understand(session_.isConnected()), session_, engine_);
+    auto what = with_cause(sql::understand(session_.isConnected()), session_, engine_);
     if (engine_ == engine::postgresql && has_run_)
-      bury(std::move(statement_));
+      sql::bury(std::move(statement_));
     throw what;
   }
 }
@@ -270,7 +181,7 @@ void connection::reconnect() {
       // Poco 1.11 does not free a connection that broke; this one uses it again.
       auto* handle = Poco::AnyCast<data::PostgreSQL::SessionHandle*>(session_->getProperty("handle"));
       if (!handle->reset())
-        throw sql_error{trouble::lost, readable(PQerrorMessage(*handle))};
+        throw sql_error{trouble::lost, sql::readable(PQerrorMessage(*handle))};
       return;
     }
     session_.reset();
@@ -278,7 +189,7 @@ void connection::reconnect() {
                    ? std::make_unique<data::Session>(data::SQLite::Connector::KEY, target_, open_patience)
                    : std::make_unique<data::Session>(data::PostgreSQL::Connector::KEY, target_);
   } catch (...) {
-    auto what = understand(false);
+    auto what = sql::understand(false);
     if (engine_ == engine::sqlite && what.kind == trouble::lost) // a file, not a server
       what.kind = trouble::io;
     throw what;
@@ -291,7 +202,7 @@ std::unique_ptr<query> connection::make(const statement_text& text) {
   try {
     return std::make_unique<query>(*session_, engine_, text);
   } catch (...) {
-    throw with_cause(understand(session_->isConnected()), *session_, engine_);
+    throw with_cause(sql::understand(session_->isConnected()), *session_, engine_);
   }
 }
 
@@ -307,7 +218,7 @@ std::string connection::ask_text(const std::string& sql) {
   try {
     *session_ << sql, into(answer), data::Keywords::now;
   } catch (...) {
-    throw with_cause(understand(session_->isConnected()), *session_, engine_);
+    throw with_cause(sql::understand(session_->isConnected()), *session_, engine_);
   }
   return answer;
 }

@@ -8,36 +8,18 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "sql_trouble.hpp"
+
 namespace hedwig::storage_sql {
 
-enum class engine { sqlite, postgresql };
-
-/// What an error of the database means for a store.
-enum class trouble {
-  lost,     ///< the connection is gone, or the server goes down or comes up
-  retry,    ///< the transaction lost against another one; it may succeed when repeated
-  no_space, ///< SQLITE_FULL, SQLSTATE 53100
-  busy,     ///< out of memory, too many connections, another program holds SQLite's lock
-  timeout,  ///< statement_timeout; nothing was changed
-  held,     ///< another instance runs under our name
-  read_only,
-  corrupt,
-  unreadable, ///< the disk gave an error instead of a page; the connection goes on
-  io,
-  other
-};
-
-class sql_error : public std::runtime_error {
-public:
-  sql_error(trouble what, const std::string& text) : std::runtime_error{text}, kind{what} {}
-  trouble kind;
-};
+using sql::engine;
+using sql::sql_error;
+using sql::trouble;
 
 /// A statement in both engines' common spelling: parameters are $1, $2 … in order of first use. One letter a parameter
 /// and a result column: 'i' for an integer of 64 bits, 'b' for bytes.
@@ -129,8 +111,5 @@ private:
   std::unique_ptr<Poco::Data::Session> session_;
   std::unordered_map<std::uint64_t, std::unique_ptr<query>> prepared_;
 };
-
-/// What the exception in flight means; `connected` is whether the session still says it is.
-[[nodiscard]] sql_error understand(bool connected) noexcept;
 
 } // namespace hedwig::storage_sql

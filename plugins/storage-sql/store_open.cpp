@@ -72,17 +72,6 @@ std::string sql_text(std::string_view text) {
   return out + "'";
 }
 
-/// A word of a connection string in which libpq finds the very bytes.
-std::string escaped_word(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\\' || c == '\'')
-      out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 void sync_directory(const std::string& path) {
   auto folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int failed = folder >= 0 && ::fsync(folder) == 0 ? 0 : errno;
@@ -162,7 +151,7 @@ std::string sql_store::target() const {
   add("keepalives_count", "4");
   add("tcp_user_timeout", "60000");
   if (!settings_.password.empty())
-    add("password", escaped_word(settings_.password));
+    add("password", sql::escaped_word(settings_.password));
   return words;
 }
 

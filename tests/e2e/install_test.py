@@ -22,7 +22,7 @@ class Install(Case):
         for name in ("hedwig", "hedwig-admin", "hedwig-sink", "hedwig-plugin-host"):
             path = self.prefix / "bin" / name
             self.assertTrue(path.stat().st_mode & stat.S_IXUSR, name)
-        for name in ("storage-rocksdb", "storage-fs", "auth-static", "auth-ldap", "auth-oauth", "filter-domain"):
+        for name in ("storage-rocksdb", "storage-fs", "auth-static", "auth-ldap", "auth-oauth", "auth-sql", "filter-domain"):
             self.assertTrue((self.prefix / "lib" / "hedwig" / "plugins" / f"{name}.so").is_file(), name)
         for name in ("hedwig.h", "plugin.h", "storage.h", "auth.h", "filter.h", "hedwig.hpp"):
             self.assertTrue((self.prefix / "include" / "hedwig" / name).is_file(), name)

@@ -2,6 +2,7 @@
 """The relay of config/examples/enterprise-ldap.toml among real servers: slapd, rspamd, and a smart host; and what the relay does
 with the rights that a provider gives."""
 import base64
+import signal
 import smtplib
 import subprocess
 import tomllib
@@ -164,6 +165,37 @@ class EnterpriseRelay(Case):
         wait_for(lambda: code("shop", "shopping") == 235, 60, "a login after the directory came back", 0.5)
         self.assertNotIn("service secret", relay.log_text())
         self.assertNotIn("lovelace", relay.log_text().replace("ada)(uid", ""))
+
+    def test_it_works_on_threads_of_its_own_and_in_a_process_apart(self):
+        for isolation in ("thread", "process"):
+            with self.subTest(isolation=isolation):
+                def apart(config):
+                    config["auth"][0].update(isolation=isolation, server_rest="100ms", cache_time="0s")
+                    self.config = config
+
+                relay = self.enterprise(apart)
+
+                def code(user, password):
+                    try:
+                        self.client(user, password)
+                    except smtplib.SMTPAuthenticationError as error:
+                        return error.smtp_code
+                    return 235
+
+                ada = self.client("ada", "lovelace")
+                ada.sendmail("ada@example.com", ["bob@example.net"], plain_message("ada@example.com"))
+                self.assertEqual(self.refusal(ada, "ceo@example.com", ["bob@example.net"], plain_message())[0], 553)
+                self.assertEqual([code(*who) for who in (("ada", "wrong"), ("eve", "eavesdrop"), ("nobody", "x"))], [535] * 3)
+                self.directory.close()
+                self.assertEqual(code("ada", "lovelace"), 454)
+                self.directory.start()
+                wait_for(lambda: code("ada", "lovelace") == 235, 60, relay.log_tail)
+                self.config["auth"][0]["user_filter"] = "(&(uid={user})(uid=shop))"
+                relay.write_config(self.config)
+                relay.signal(signal.SIGHUP)
+                wait_for(lambda: [one for one in relay.events() if one.get("event") == "config.reloaded"], 60, relay.log_tail)
+                self.assertEqual([code("ada", "lovelace"), code("shop", "shopping")], [535, 235])
+                relay.stop()
 
     def test_users_send_in_their_own_name_only(self):
         relay = self.enterprise()

@@ -33,28 +33,25 @@ std::string full_log::all() const {
   return out;
 }
 
-ldap_instance::ldap_instance(const std::string& toml, unsigned workers) {
+auth_instance::auth_instance(const char* provider, const std::string& toml, unsigned workers, bool own_threads) {
   host_options options;
   options.log = log_;
   options.time = clock_.get();
   services_ = std::make_shared<host>(std::move(options));
   auto folder = plugin::testing::environment("HEDWIG_PLUGIN_DIR");
   catalogue all{services_, {folder}, {.owners = {}, .allow_group_writable = true}};
-  auto provider = all.find(HEDWIG_AUTH, "ldap");
-  if (!provider) {
-    fault_ = provider.error().text();
+  auto found = all.find(HEDWIG_AUTH, provider);
+  if (!found) {
+    fault_ = found.error().text();
     return;
   }
-  auto table = config::read_toml(toml, "test.toml");
-  if (!table) {
-    fault_ = table.error().text();
+  provider_ = *found;
+  auto settings = read(toml);
+  if (!settings)
     return;
-  }
-  auto checked = check_provider(services_, *provider, *table, {"test.toml", "auth", "/", {}});
-  fault_ = config::to_text(checked.errors);
-  if (!checked.config)
-    return;
-  owner_ = *instance::create(services_, *provider, {.name = "auth.ldap", .workers = workers}, checked.config);
+  instance_settings how{.name = std::string{"auth."} + provider, .workers = workers};
+  how.own_threads = own_threads;
+  owner_ = *instance::create(services_, provider_, std::move(how), std::move(settings));
   if (auto started = owner_->start_and_wait(std::chrono::seconds{60}); !started) {
     fault_ = started.error().text();
     owner_.reset();
@@ -63,7 +60,26 @@ ldap_instance::ldap_instance(const std::string& toml, unsigned workers) {
   face_ = *auth_provider::make(owner_);
 }
 
-ldap_instance::~ldap_instance() {
+std::shared_ptr<const hedwig_config> auth_instance::read(const std::string& toml) {
+  auto table = config::read_toml(toml, "test.toml");
+  if (!table) {
+    fault_ = table.error().text();
+    return nullptr;
+  }
+  auto checked = check_provider(services_, provider_, *table, {"test.toml", "auth", "/", {}});
+  fault_ = config::to_text(checked.errors);
+  return checked.config;
+}
+
+std::string auth_instance::reload(const std::string& toml) {
+  auto settings = read(toml);
+  if (!settings)
+    return fault_;
+  auto done = owner_->reload_and_wait(std::move(settings), std::chrono::seconds{60});
+  return done ? std::string{} : done.error().text();
+}
+
+auth_instance::~auth_instance() {
   face_.reset();
   if (owner_) {
     EXPECT_TRUE(owner_->stop_and_wait(std::chrono::seconds{60}));
@@ -72,7 +88,7 @@ ldap_instance::~ldap_instance() {
   services_->stop();
 }
 
-auth_request ldap_instance::request(const std::string& user) const {
+auth_request auth_instance::request(const std::string& user) const {
   auth_request made;
   made.mechanism = "PLAIN";
   made.username = user;
@@ -81,7 +97,7 @@ auth_request ldap_instance::request(const std::string& user) const {
   return made;
 }
 
-hedwig_status ldap_instance::ask(const std::string& user, const std::string& password, const std::string& as_user) {
+hedwig_status auth_instance::ask(const std::string& user, const std::string& password, const std::string& as_user) {
   auto sink = std::make_shared<plugin::testing::recorded_completions>();
   auto what = request(user);
   what.authorize_as = as_user;
@@ -90,13 +106,13 @@ hedwig_status ldap_instance::ask(const std::string& user, const std::string& pas
   return take(*sink, false);
 }
 
-hedwig_status ldap_instance::ask_scram(const std::string& user) {
+hedwig_status auth_instance::ask_scram(const std::string& user) {
   auto sink = std::make_shared<plugin::testing::recorded_completions>();
   face_->fetch_scram(request(user), {sink, 1, {}});
   return take(*sink, true);
 }
 
-hedwig_status ldap_instance::take(plugin::testing::recorded_completions& from, bool scram) {
+hedwig_status auth_instance::take(plugin::testing::recorded_completions& from, bool scram) {
   error_.clear();
   who_ = {};
   EXPECT_TRUE(from.wait_for(1));

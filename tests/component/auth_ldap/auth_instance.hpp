@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/plugin/auth_provider.hpp"
+#include "runtime/plugin/loader.hpp"
 #include "tests/unit/plugin/support.hpp"
 
 namespace hedwig::test {
@@ -38,13 +39,16 @@ private:
   std::vector<std::string> lines_;
 };
 
-/// The provider "ldap" as the relay loads it, with settings in TOML.
-class ldap_instance {
+/// An auth provider of ours as the relay loads it, with settings in TOML.
+class auth_instance {
 public:
-  explicit ldap_instance(const std::string& toml, unsigned workers = 4);
-  ~ldap_instance();
-  ldap_instance(const ldap_instance&) = delete;
-  ldap_instance& operator=(const ldap_instance&) = delete;
+  auth_instance(const char* provider, const std::string& toml, unsigned workers = 4, bool own_threads = false);
+  ~auth_instance();
+  auth_instance(const auth_instance&) = delete;
+  auth_instance& operator=(const auth_instance&) = delete;
+
+  /// What it complained of; empty: the new settings are in force.
+  std::string reload(const std::string& toml);
 
   /// HEDWIG_OK or why not; who() is then what came with it.
   hedwig_status ask(const std::string& user, const std::string& password, const std::string& as_user = {});
@@ -60,18 +64,25 @@ public:
   plugin::auth_provider& face() { return *face_; }
 
 private:
+  std::shared_ptr<const hedwig_config> read(const std::string& toml);
   plugin::auth_request request(const std::string& user) const;
   hedwig_status take(plugin::testing::recorded_completions& from, bool scram);
 
   std::shared_ptr<shifted_clock> clock_ = std::make_shared<shifted_clock>();
   std::shared_ptr<full_log> log_ = std::make_shared<full_log>();
   std::shared_ptr<plugin::host> services_;
+  plugin::provider_ref provider_;
   std::shared_ptr<plugin::instance> owner_;
   std::shared_ptr<plugin::auth_provider> face_;
   plugin::identity who_;
   plugin::scram_secret secret_;
   std::string error_;
   std::string fault_;
+};
+
+struct ldap_instance : auth_instance {
+  explicit ldap_instance(const std::string& toml, unsigned workers = 4, bool own_threads = false)
+    : auth_instance{"ldap", toml, workers, own_threads} {}
 };
 
 } // namespace hedwig::test

@@ -184,6 +184,54 @@ recipients_per_day = 700
   EXPECT_THAT(on.who().senders, ElementsAre("")); // no mail, no rule: nothing
 }
 
+TEST_F(auth_ldap, knows_the_names_of_active_directory) {
+  ldap_instance on{"servers = [\"" + server_->url() +
+                   "\"]\ntls = \"none\"\npreset = \"active-directory\"\nbase = \"dc=example,dc=com\"\n"
+                   "bind_dn = \"cn=service,dc=example,dc=com\"\nbind_password = \"service secret\"\n"
+                   "netbios_domain = \"CORP\"\nsender_attributes = [\"proxyAddresses\"]\ngroups = \"member-of\"\n"};
+  ASSERT_EQ(on.fault(), "");
+  for (auto* name : {"ghopper", "GHOPPER", "CORP\\ghopper", "corp\\GHopper", "grace.hopper@corp.example.com",
+                     "Grace.Hopper@CORP.example.com"}) {
+    ASSERT_EQ(on.ask(name, "secret of ghopper"), HEDWIG_OK) << name << on.error();
+    EXPECT_EQ(on.who().name, "grace.hopper@corp.example.com") << name;
+  }
+  EXPECT_THAT(on.who().groups, ::testing::UnorderedElementsAre("analysts", "staff", "everyone"));
+  EXPECT_THAT(on.who().senders, ::testing::UnorderedElementsAre("grace@example.com", "admiral@example.com"));
+  ASSERT_EQ(on.ask("grace.hopper", "secret of grace.hopper"), HEDWIG_OK) << on.error();
+  EXPECT_EQ(on.who().name, "other@corp.example.com");
+  for (auto* name : {"ghopper@elsewhere.example", "OTHER\\ghopper", "ghopper@corp.example.com",
+                     "grace.hopper@elsewhere.example", "CORP\\", "\\ghopper", "ada", "CORP\\*"})
+    EXPECT_EQ(on.ask(name, "secret of ghopper"), HEDWIG_E_NOT_FOUND) << name;
+}
+
+TEST_F(auth_ldap, takes_new_settings_at_a_reload_and_keeps_the_old_ones_for_calls_under_way) {
+  auto with = [&](const std::string& filter, const std::string& more = {}) {
+    return "servers = [\"" + server_->url() + "\"]\ntls = \"none\"\nbase = \"dc=example,dc=com\"\nuser_filter = \"" +
+           filter + "\"\nbind_dn = \"cn=service,dc=example,dc=com\"\nbind_password = \"service secret\"\n" + more;
+  };
+  ldap_instance on{with("(uid={user})"), 8};
+  ASSERT_EQ(on.ask("ada", "lovelace"), HEDWIG_OK) << on.error();
+  EXPECT_NE(on.reload(with("(uid={nobody})")), "");
+  EXPECT_EQ(on.ask("ada", "lovelace"), HEDWIG_OK) << on.error();
+  EXPECT_EQ(on.reload(with("(&(uid={user})(employeeType=nobody))")), "");
+  EXPECT_EQ(on.ask("ada", "lovelace"), HEDWIG_E_NOT_FOUND) << "the cache is empty again";
+  EXPECT_EQ(on.reload(with("(uid={user})", "cache_time = \"0s\"\n")), "");
+  auto sink = std::make_shared<plugin::testing::recorded_completions>();
+  constexpr std::uint64_t count = 300;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    plugin::auth_request one;
+    one.username = "ada";
+    one.secret = "lovelace";
+    on.face().verify_password(std::move(one), {sink, i + 1, {}});
+    if (i % 30 == 29) {
+      EXPECT_EQ(on.reload(with("(uid={user})", "cache_time = \"0s\"\n")), "");
+    }
+  }
+  ASSERT_TRUE(sink->wait_for(count));
+  for (std::uint64_t i = 0; i < count; ++i)
+    EXPECT_TRUE(*sink->find(i + 1)) << sink->find(i + 1)->error().text();
+}
+
 TEST_F(auth_ldap, reads_scram_secrets) {
   ldap_instance on{settings("scram_attribute = \"description\"\n")};
   ASSERT_EQ(on.ask_scram("user"), HEDWIG_OK) << on.error() << on.fault();

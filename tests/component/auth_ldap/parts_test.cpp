@@ -7,13 +7,16 @@
 
 #include "plugins/auth-ldap/bind_answer.hpp"
 #include "plugins/auth-ldap/groups.hpp"
-#include "plugins/auth-ldap/login_cache.hpp"
 #include "plugins/auth-ldap/policy.hpp"
-#include "plugins/auth-ldap/scram.hpp"
 #include "plugins/auth-ldap/text.hpp"
+#include "plugins/common/login_cache.hpp"
+#include "plugins/common/scram_text.hpp"
 
 namespace hedwig::auth_ldap {
 namespace {
+
+using logins::login_cache;
+using logins::read_scram;
 
 using ::testing::ElementsAre;
 

@@ -59,6 +59,27 @@ std::string group(const std::string& name, const std::string& members) {
 
 std::string member(const std::string& rdn) { return "member: " + rdn + ",dc=example,dc=com\n"; }
 
+/// As much of Active Directory's as auth-ldap asks for.
+constexpr const char* active_directory_schema = R"(
+attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.656 NAME 'userPrincipalName' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.782 NAME 'objectCategory' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.2.210 NAME 'proxyAddresses' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+objectclass ( 1.2.840.113556.1.5.9 NAME 'user' SUP top AUXILIARY
+  MAY ( sAMAccountName $ userPrincipalName $ objectCategory $ proxyAddresses ) )
+)";
+
+/// An account as Active Directory has them.
+std::string account(const std::string& name, const std::string& principal, const std::string& more) {
+  return "dn: cn=" + name + ",ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nobjectClass: user\ncn: " + name +
+         "\nsn: " + name + "\nobjectCategory: person\nsAMAccountName: " + name + "\nuserPrincipalName: " + principal +
+         "\nuserPassword: secret of " + name + "\n" + more + "\n";
+}
+
 std::string policy(const std::string& name, const std::string& more) {
   return "dn: cn=" + name + ",ou=policies,dc=example,dc=com\nobjectClass: device\nobjectClass: pwdPolicy\ncn: " + name +
          "\npwdAttribute: userPassword\n" + more + "\n";
@@ -81,6 +102,12 @@ std::string people() {
                 "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\n");
   all += "dn: uid=comma\\2C \\2B and *,ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: comma, + and *\n"
          "cn: special\nsn: special\nuserPassword: special\n\n";
+  all += account("ghopper", "Grace.Hopper@corp.example.com",
+                 "proxyAddresses: SMTP:Grace@Example.com\nproxyAddresses: smtp:admiral@example.com\n"
+                 "proxyAddresses: x500:/o=example\n" +
+                     member_of("analysts"));
+  // Whose account name is the other's part before the @.
+  all += account("grace.hopper", "other@corp.example.com", "");
   all += person("locked", "locked", "pwdAccountLockedTime: 000001010000Z\n");
   all += person("expired", "expired", "pwdChangedTime: 20000101000000Z\n" + under("strict"));
   all += person("grace", "grace", "pwdChangedTime: 20000101000000Z\n" + under("graceful"));
@@ -101,7 +128,7 @@ std::string tree() {
   all += policy("change", "pwdMustChange: TRUE\n");
   all += people();
   // ada is in analysts, these are in staff, and staff and everyone in each other.
-  all += group("analysts", member("uid=ada,ou=people") + member_of("staff"));
+  all += group("analysts", member("uid=ada,ou=people") + member("cn=ghopper,ou=people") + member_of("staff"));
   all += group("staff", member("cn=analysts,ou=groups") + member("cn=everyone,ou=groups") + member_of("everyone"));
   all += group("everyone", member("cn=staff,ou=groups") + member_of("staff"));
   all += group("spies", member("uid=eve,ou=people"));
@@ -141,6 +168,7 @@ void slapd::write_config(const options& with) const {
   std::ofstream out{folder_.path() + "/slapd.conf"};
   for (auto* name : {"core", "cosine", "inetorgperson"})
     out << "include " << schema_folder << name << ".schema\n";
+  out << active_directory_schema;
   out << "modulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload memberof\nmoduleload ppolicy\n"
       << "pidfile " << folder_.path() << "/slapd.pid\n";
   if (with.tls)

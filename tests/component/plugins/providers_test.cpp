@@ -134,6 +134,21 @@ TEST(auth_static, verifies_the_hashes_of_htpasswd) {
   EXPECT_EQ(ask(on, "ada", "correct horsf"), HEDWIG_E_DENIED);
 }
 
+TEST(auth_static, verifies_the_hashes_of_crypt) {
+  for (auto* kind : {"-5", "-6"}) {
+    auto hash = output_of(std::string{"openssl passwd "} + kind + " -salt saltsalt 'correct horse'");
+    if (hash.empty())
+      GTEST_SKIP() << "needs the package openssl";
+    running on{HEDWIG_AUTH, "static", users_table({{"ada", hash}})};
+    EXPECT_EQ(ask(on, "ada", "correct horse"), HEDWIG_OK) << kind;
+    EXPECT_EQ(ask(on, "ada", "correct horsf"), HEDWIG_E_DENIED) << kind;
+    EXPECT_FALSE(on.log->has("plain text"));
+  }
+  running slow{HEDWIG_AUTH, "static", users_table({{"ada", "$6$rounds=50000000$saltsalt$x"}})};
+  ASSERT_FALSE(slow.errors.empty());
+  EXPECT_THAT(slow.errors[0].message, ::testing::HasSubstr("more than 5000000 rounds"));
+}
+
 TEST(auth_static, spends_as_long_on_an_unknown_user_as_on_a_wrong_password) {
   auto hash = output_of("printf x | argon2 saltsaltsalt -id -t 2 -m 13 -p 1 -e");
   if (hash.empty())
@@ -205,7 +220,7 @@ TEST_F(user_file, that_everyone_may_read_is_warned_of) {
 }
 
 TEST_F(user_file, with_a_mistake_stops_the_start_and_names_the_line) {
-  write("ada:x\nbob:$6$salt$hash\n");
+  write("ada:x\nbob:$1$salt$hash\n");
   running unknown_hash{HEDWIG_AUTH, "static", table()};
   EXPECT_THAT(unknown_hash.start_error, ::testing::HasSubstr("users:2: this kind of hash is not known"));
   write("ada:x\nada:y\n");

@@ -8,11 +8,11 @@
 #include <string>
 #include <string_view>
 
-namespace hedwig::auth_static {
+namespace hedwig::logins {
 
-/// What the configuration or the file holds for one user: an argon2 PHC string ("$argon2id$v=19$m=…"), a bcrypt hash
-/// ("$2b$12$…", also $2a$ and $2y$), a secret of SCRAM ("SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY", RFC 5803, or
-/// gsasl's way of writing it), or the password itself.
+/// What a configuration, a file or a database holds for one user: an argon2 PHC string ("$argon2id$v=19$m=…"), a bcrypt
+/// hash ("$2b$12$…", also $2a$ and $2y$), one of crypt(3) ($6$, $5$, $y$, $7$: SHA-512, SHA-256, yescrypt, scrypt), a
+/// secret of SCRAM (see read_scram), or the password itself. Thread-safe.
 class stored_password {
 public:
   /// What is wrong with `text` instead, such as a hash of another kind.
@@ -27,10 +27,10 @@ public:
   [[nodiscard]] std::optional<sdk::scram_secret> scram(std::string_view salt) const;
 
 private:
-  enum class kind : std::uint8_t { plain, argon2, bcrypt, scram };
+  enum class kind : std::uint8_t { plain, argon2, bcrypt, scram, crypt };
   [[nodiscard]] static kind kind_of(std::string_view text);
   kind kind_;
   std::string text_;
 };
 
-} // namespace hedwig::auth_static
+} // namespace hedwig::logins

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace hedwig::auth_ldap {
+namespace hedwig::logins {
 
 login_cache::login_cache(std::size_t entries_max, times keep) : entries_max_{entries_max}, keep_{keep}, key_(32) {
   Botan::system_rng().randomize(key_.data(), key_.size());
@@ -32,9 +32,10 @@ bool same_digest(const login_cache::digest& a, const login_cache::digest& b) {
 
 } // namespace
 
-bool login_cache::entry_of_user::refuses(const digest& password_given, hedwig_time_ns now) const {
-  return std::ranges::any_of(
+login_cache::known login_cache::entry_of_user::refusal_of(const digest& password_given, hedwig_time_ns now) const {
+  auto found = std::ranges::find_if(
       wrong, [&](const wrong_one& one) { return one.until > now && same_digest(one.password, password_given); });
+  return found == wrong.end() ? known::nothing : found->as;
 }
 
 login_cache::answer login_cache::ask(const std::string& user, const digest& password, hedwig_time_ns now) {
@@ -47,7 +48,7 @@ login_cache::answer login_cache::ask(const std::string& user, const digest& pass
   } else if (found->who && found->until > now && same_digest(found->password, password)) {
     return {known::right, found->who};
   }
-  return {found != nullptr && found->refuses(password, now) ? known::wrong : known::nothing, nullptr};
+  return {found != nullptr ? found->refusal_of(password, now) : known::nothing, nullptr};
 }
 
 void login_cache::remember_right(const std::string& user, const digest& password,
@@ -63,7 +64,7 @@ void login_cache::remember_right(const std::string& user, const digest& password
   std::erase_if(entry.wrong, [&](const wrong_one& one) { return same_digest(one.password, password); });
 }
 
-void login_cache::remember_wrong(const std::string& user, const digest& password, hedwig_time_ns now) {
+void login_cache::remember_wrong(const std::string& user, const digest& password, hedwig_time_ns now, known as) {
   std::lock_guard lock{mutex_};
   auto* found = users_.find(user);
   if (found != nullptr && same_digest(found->password, password))
@@ -75,7 +76,7 @@ void login_cache::remember_wrong(const std::string& user, const digest& password
   std::erase_if(wrong, [&](const wrong_one& one) { return one.until <= now || same_digest(one.password, password); });
   if (wrong.size() == wrong_passwords_max)
     wrong.erase(wrong.begin());
-  wrong.push_back({password, now + keep_.wrong.count()});
+  wrong.push_back({password, now + keep_.wrong.count(), as});
 }
 
 void login_cache::remember_nobody(const std::string& user, hedwig_time_ns now) {
@@ -115,4 +116,4 @@ void login_cache::table::erase(const std::string& user) {
   entries_.erase(entry);
 }
 
-} // namespace hedwig::auth_ldap
+} // namespace hedwig::logins

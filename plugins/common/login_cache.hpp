@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace hedwig::auth_ldap {
+namespace hedwig::logins {
 
 /// What was learnt about logins lately. Passwords are kept as HMAC-SHA-256 under a key made at the start and never
 /// written anywhere; users who have logged in are kept apart from other names, so that guessing drives none of them
@@ -39,8 +39,8 @@ public:
   /// Replaces another password of the same user: the old one is wrong from here on.
   void remember_right(const std::string& user, const digest& password, std::shared_ptr<const sdk::identity> who,
                       hedwig_time_ns now);
-  /// Forgets it as the right one, too.
-  void remember_wrong(const std::string& user, const digest& password, hedwig_time_ns now);
+  /// Forgets it as the right one, too. `as`: wrong, or nobody where that is said of the name with this password only.
+  void remember_wrong(const std::string& user, const digest& password, hedwig_time_ns now, known as = known::wrong);
   void remember_nobody(const std::string& user, hedwig_time_ns now);
 
   static constexpr std::size_t wrong_passwords_max = 4; ///< of one user; the oldest goes
@@ -49,6 +49,7 @@ private:
   struct wrong_one {
     digest password;
     hedwig_time_ns until;
+    known as;
   };
   struct entry_of_user {
     std::string user;
@@ -56,7 +57,7 @@ private:
     hedwig_time_ns until = 0;
     std::shared_ptr<const sdk::identity> who;
     std::vector<wrong_one> wrong;
-    [[nodiscard]] bool refuses(const digest& password_given, hedwig_time_ns now) const;
+    [[nodiscard]] known refusal_of(const digest& password_given, hedwig_time_ns now) const;
   };
   /// The entry used last stands first.
   class table {
@@ -78,4 +79,4 @@ private:
   table nobodies_;
 };
 
-} // namespace hedwig::auth_ldap
+} // namespace hedwig::logins

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "password.hpp"
+#include "stored_password.hpp"
 
 #include <botan/argon2.h>
-#include <botan/base64.h>
 #include <botan/bcrypt.h>
 #include <botan/hash.h>
 #include <botan/mac.h>
 #include <botan/mem_ops.h>
 #include <botan/pwdhash.h>
 
+#include <crypt.h>
+
 #include <algorithm>
 #include <charconv>
 #include <memory>
 
-namespace hedwig::auth_static {
+#include "scram_text.hpp"
+
+namespace hedwig::logins {
 
 namespace {
 
@@ -26,21 +29,10 @@ bool is_argon2(std::string_view text) {
   return text.starts_with("$argon2id$") || text.starts_with("$argon2i$") || text.starts_with("$argon2d$");
 }
 
-constexpr std::string_view scram_scheme = "SCRAM-SHA-256$";
-constexpr std::string_view braced_scheme = "{SCRAM-SHA-256}";
 constexpr std::size_t sha256_octets = 32;
 constexpr std::uint32_t iterations_of_plain = 4096; // RFC 7677 section 4, and what the host pretends of nobody
-constexpr std::uint32_t iterations_max = 10'000'000;
 
 std::string text_of(const Botan::secure_vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
-
-std::optional<std::string> decoded(std::string_view base64) {
-  try {
-    return text_of(Botan::base64_decode(base64.data(), base64.size(), false));
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-}
 
 Botan::secure_vector<std::uint8_t> hmac(const Botan::secure_vector<std::uint8_t>& key, std::string_view text) {
   auto mac = Botan::MessageAuthenticationCode::create_or_throw("HMAC(SHA-256)");
@@ -60,38 +52,33 @@ sdk::scram_secret make_scram(std::string_view password, std::string salt, std::u
   return {iterations, std::move(salt), text_of(stored->final()), text_of(hmac(salted, "Server Key")), {}};
 }
 
-/// "SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY" (RFC 5803 section 2), and
-/// "{SCRAM-SHA-256}4096,SALT,STOREDKEY,SERVERKEY" as gsasl and Dovecot write it.
-std::optional<sdk::scram_secret> read_scram(std::string_view text) {
-  auto separators = text.starts_with(scram_scheme) ? std::string_view{":$:"} : std::string_view{",,,"};
-  text.remove_prefix(text.find_first_of("$}") + 1);
-  std::string_view fields[4];
-  for (std::size_t i = 0; i < separators.size(); ++i) {
-    auto end = text.find(separators[i]);
-    if (end == std::string_view::npos)
-      return std::nullopt;
-    fields[i] = text.substr(0, end);
-    text.remove_prefix(end + 1);
-  }
-  fields[3] = text;
-  sdk::scram_secret made;
-  auto* last = fields[0].data() + fields[0].size();
-  auto [end, fault] = std::from_chars(fields[0].data(), last, made.iterations);
-  auto salt = decoded(fields[1]);
-  auto stored = decoded(fields[2]);
-  auto server = decoded(fields[3]);
-  if (fault != std::errc{} || end != last || made.iterations == 0 || made.iterations > iterations_max || !salt ||
-      salt->empty() || !stored || stored->size() != sha256_octets || !server || server->size() != sha256_octets)
-    return std::nullopt;
-  made.salt = std::move(*salt);
-  made.stored_key = std::move(*stored);
-  made.server_key = std::move(*server);
-  return made;
+/// Hashes of crypt(3): SHA-256, SHA-512, yescrypt, scrypt.
+bool is_crypt(std::string_view text) {
+  return text.starts_with("$5$") || text.starts_with("$6$") || text.starts_with("$y$") || text.starts_with("$7$");
 }
 
-bool is_scram(std::string_view text) { return text.starts_with(scram_scheme) || text.starts_with(braced_scheme); }
+/// What would keep a thread busy for minutes is taken for a mistake, or worse.
+bool has_too_many_rounds(std::string_view text) {
+  constexpr std::string_view mark = "rounds=";
+  constexpr std::uint64_t rounds_max = 5'000'000;
+  auto at = text.find(mark);
+  if (at != 3)
+    return false;
+  std::uint64_t rounds = 0;
+  auto [end, fault] = std::from_chars(text.data() + at + mark.size(), text.data() + text.size(), rounds);
+  return fault != std::errc{} || rounds > rounds_max;
+}
 
-/// "$6$salt$hash" and its like: a hash of crypt(3), not a password.
+bool matches_crypt(std::string_view password, const std::string& hash) {
+  auto memory = std::make_unique<crypt_data>(); // 32 KiB
+  const std::string phrase{password};
+  const auto* made = ::crypt_r(phrase.c_str(), hash.c_str(), memory.get());
+  return made != nullptr && std::string_view{made}.size() == hash.size() &&
+         Botan::constant_time_compare(reinterpret_cast<const std::uint8_t*>(made),
+                                      reinterpret_cast<const std::uint8_t*>(hash.data()), hash.size());
+}
+
+/// "$1$salt$hash" and its like: a hash, not a password.
 bool looks_like_hash(std::string_view text) {
   if (!text.starts_with('$'))
     return false;
@@ -111,11 +98,18 @@ std::optional<std::string> stored_password::fault_of(std::string_view text) {
       return "the argon2 hash does not have the form $argon2id$v=19$m=...,t=...,p=...$salt$hash";
     return std::nullopt;
   }
-  if (is_scram(text)) {
+  if (is_scram_text(text)) {
     if (!read_scram(text))
       return "the SCRAM secret does not have the form SCRAM-SHA-256$iterations:salt$stored key:server key or "
              "{SCRAM-SHA-256}iterations,salt,stored key,server key, in base64";
     return std::nullopt;
+  }
+  if (is_crypt(text)) {
+    if (has_too_many_rounds(text))
+      return "the hash asks for more than 5000000 rounds";
+    auto salt = ::crypt_checksalt(std::string{text}.c_str());
+    auto usable = salt != CRYPT_SALT_INVALID && salt != CRYPT_SALT_METHOD_DISABLED && text.rfind('$') > 3;
+    return usable ? std::nullopt : std::optional<std::string>{"the hash of crypt(3) is malformed"};
   }
   if (looks_like_hash(text))
     return "this kind of hash is not known: use argon2id or bcrypt";
@@ -123,7 +117,11 @@ std::optional<std::string> stored_password::fault_of(std::string_view text) {
 }
 
 stored_password::kind stored_password::kind_of(std::string_view text) {
-  return is_argon2(text) ? kind::argon2 : is_bcrypt(text) ? kind::bcrypt : is_scram(text) ? kind::scram : kind::plain;
+  return is_argon2(text)       ? kind::argon2
+         : is_bcrypt(text)     ? kind::bcrypt
+         : is_crypt(text)      ? kind::crypt
+         : is_scram_text(text) ? kind::scram
+                               : kind::plain;
 }
 
 stored_password::stored_password(std::string text) : kind_{kind_of(text)}, text_{std::move(text)} {}
@@ -149,6 +147,8 @@ bool stored_password::matches(std::string_view password) const {
                                         reinterpret_cast<const std::uint8_t*>(secret->stored_key.data()),
                                         sha256_octets);
   }
+  case kind::crypt:
+    return matches_crypt(password, text_);
   case kind::plain:
     break;
   }
@@ -163,4 +163,4 @@ bool stored_password::matches(std::string_view password) const {
   return Botan::constant_time_compare(want.data(), got.data(), want.size());
 }
 
-} // namespace hedwig::auth_static
+} // namespace hedwig::logins
