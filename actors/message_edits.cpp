@@ -76,8 +76,6 @@ public:
     case edit_kind::replace_body:
       content_ = change.body;
       return {};
-    case edit_kind::set_note:
-      return {}; // kept with the message once the record has a place for it
     default:
       return change_envelope(change);
     }

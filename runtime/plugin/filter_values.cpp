@@ -148,10 +148,6 @@ std::optional<std::string> fault_of(const edit& e) {
     if (!good_address(e.value))
       return "an edit has a bad address";
     break;
-  case edit_kind::set_note:
-    if (e.name.empty() || e.name.size() > 255 || !one_line(e.name))
-      return "a note has a bad name";
-    break;
   case edit_kind::replace_body:
     break;
   }
@@ -166,7 +162,7 @@ std::optional<std::string> fault_of(const edit& e) {
 
 result<edit> copy_edit(const hedwig_edit* raw) {
   auto from = copy_growing<hedwig_edit>(raw);
-  if (from.kind < HEDWIG_EDIT_ADD_HEADER || from.kind > HEDWIG_EDIT_SET_NOTE)
+  if (from.kind < HEDWIG_EDIT_ADD_HEADER || from.kind > HEDWIG_EDIT_CHANGE_SENDER)
     return bad("unknown kind of edit " + std::to_string(from.kind));
   edit out{static_cast<edit_kind>(from.kind - HEDWIG_EDIT_ADD_HEADER),
            std::string{text_view(from.name)},

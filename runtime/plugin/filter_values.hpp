@@ -32,7 +32,6 @@ enum class edit_kind : std::uint8_t {
   add_recipient,
   delete_recipient,
   change_sender,
-  set_note,
 };
 
 /// One change; see hedwig_edit. Names and values are checked: no CR, LF or NUL, names are RFC 5322 field names. Only

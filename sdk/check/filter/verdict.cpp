@@ -101,7 +101,7 @@ std::optional<blemish> fault_of_address(const edit_copy& one) {
 }
 
 std::optional<blemish> fault_of_edit(const edit_copy& one) {
-  if (one.kind < HEDWIG_EDIT_ADD_HEADER || one.kind > HEDWIG_EDIT_SET_NOTE)
+  if (one.kind < HEDWIG_EDIT_ADD_HEADER || one.kind > HEDWIG_EDIT_CHANGE_SENDER)
     return blemish{&rules::known_verdicts, fmt::format("an edit has the kind {}", one.kind)};
   bool folded = (one.flags & HEDWIG_EDIT_FOLDED) != 0 && one.kind <= HEDWIG_EDIT_REPLACE_HEADER;
   if (one.value.size() > edit_value_max || (!folded && !is_one_line(one.value)))
@@ -111,8 +111,6 @@ std::optional<blemish> fault_of_edit(const edit_copy& one) {
     return fault_of_field(one);
   if (one.kind >= HEDWIG_EDIT_ADD_RECIPIENT && one.kind <= HEDWIG_EDIT_CHANGE_SENDER)
     return fault_of_address(one);
-  if (one.kind == HEDWIG_EDIT_SET_NOTE && (one.name.empty() || one.name.size() > 255 || !is_one_line(one.name)))
-    return blemish{&rules::known_verdicts, fmt::format("a note has the name \"{}\"", one.name)};
   return std::nullopt;
 }
 
