@@ -47,6 +47,17 @@ class LaterAnswers(Case):
         self.assertEqual([one.message["Subject"] for one in sink.messages], ["1"])
         self.assertEqual(sink.messages[0].recipients, ["bob@example.net"])
 
+    def test_what_a_filter_has_accepted_ends_with_rset(self):
+        relay, _ = self.relay_and_sink()
+        with relay.smtp() as client:
+            client.ehlo("client.example.test")
+            client.mail("alice@example.test")
+            self.assertEqual(client.rcpt("accepted@example.net")[0], 250)
+            self.assertEqual(client.rcpt("refused@example.net")[0], 250, "no more hooks for this message")
+            client.rset()
+            client.mail("alice@example.test")
+            self.assertEqual(client.rcpt("refused@example.net"), (550, b"5.7.1 not to them"))
+
     def test_a_filter_may_refuse_who_has_logged_in(self):
         certificate, key = make_certificate(self.folder, addresses=[host()])
         relay, sink = self.relay_and_sink(start=False)

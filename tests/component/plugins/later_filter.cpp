@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A filter that blocks, so that the host asks it on a thread of its own and every answer comes later. It marks what it
-// lets through, and refuses mail of refused@* at the end and for refused@*, and the users "refused" and "ended".
+// lets through, asks no more of mail for accepted@*, and refuses mail of refused@* at the end and for refused@*, and
+// the users "refused" and "ended".
 #include <hedwig/hedwig.hpp>
 
 #include <string_view>
@@ -25,6 +26,8 @@ public:
     hedwig::sdk::verdict on_recipient(const hedwig_filter_address& to) {
       if (hedwig::sdk::view(to.address).starts_with("refused@"))
         return {HEDWIG_REJECT, "5.7.1", "not to them"};
+      if (hedwig::sdk::view(to.address).starts_with("accepted@"))
+        return {HEDWIG_ACCEPT};
       return {};
     }
 
