@@ -10,6 +10,8 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr hedwig_time_ns one_second = 1'000'000'000;
+constexpr hedwig_time_ns fair_time = one_second;
+constexpr hedwig_time_ns deadline_margin = 5'000'000; // waits are a little short of it, or longer
 
 } // namespace
 
@@ -48,7 +50,7 @@ void servers::forget_old(kind& of, std::vector<idle>& gone) const {
   of.open -= gone.size();
 }
 
-servers::loan servers::borrow(purpose what, std::size_t server, hedwig_time_ns deadline) {
+servers::loan servers::borrow(purpose what, std::size_t server, hedwig_time_ns deadline, hedwig_time_ns& since) {
   auto& mine = kinds_[static_cast<std::size_t>(what)];
   std::vector<idle> gone; // closed without the lock
   loan held;
@@ -59,6 +61,7 @@ servers::loan servers::borrow(purpose what, std::size_t server, hedwig_time_ns d
       auto found = std::ranges::find(mine.waiting.rbegin(), mine.waiting.rend(), server, &idle::server);
       if (found != mine.waiting.rend()) {
         held = {std::move(found->open), what, server, true, true};
+        since = host_.steady();
         mine.waiting.erase(std::next(found).base());
         return held;
       }
@@ -77,6 +80,7 @@ servers::loan servers::borrow(purpose what, std::size_t server, hedwig_time_ns d
     ++mine.open;
   }
   held = {nullptr, what, server, false, true};
+  since = host_.steady();
   try {
     connect(held, deadline);
   } catch (...) {
@@ -107,6 +111,21 @@ void servers::give_back(loan held) {
   health_[held.server].rests_until = 0;
   kinds_[static_cast<std::size_t>(held.what)].waiting.push_back({std::move(held.open), held.server, host_.steady()});
   returned_.notify_one();
+}
+
+bool servers::was_hurried(hedwig_time_ns since, hedwig_time_ns deadline) const {
+  auto now = host_.steady();
+  return now + deadline_margin >= deadline && now - since < std::min<hedwig_time_ns>(fair_time, from_->timeout.count());
+}
+
+void servers::discard(loan held) {
+  held.open.reset();
+  if (held.counted) {
+    std::lock_guard lock{mutex_};
+    --kinds_[static_cast<std::size_t>(held.what)].open;
+    returned_.notify_one();
+  }
+  throw sdk::failure{HEDWIG_E_TIMEOUT, "the request came too late to the directory server"};
 }
 
 bool servers::drop(loan held, std::size_t server, const trouble& why) {

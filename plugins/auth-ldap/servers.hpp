@@ -27,8 +27,9 @@ enum class purpose : std::uint8_t { search, bind };
 /// The configured servers: which are well, and the connections to them. Thread-safe.
 ///
 /// A server that fails rests for settings::server_rest; where all rest, the one whose rest ends first is tried again,
-/// once a second at most. Connections are opened when they are wanted, up to settings::connections_max of each purpose,
-/// and kept for settings::idle_timeout.
+/// once a second at most. One that was given less than `fair_time`, because the request had waited for long before, is
+/// not blamed: many logins at once would otherwise shut everybody out. Connections are opened when they are wanted, up
+/// to settings::connections_max of each purpose, and kept for settings::idle_timeout.
 class servers {
 public:
   servers(sdk::host host, std::shared_ptr<const settings> from, counters count);
@@ -41,12 +42,15 @@ public:
     for (auto index : order()) {
       for (;;) {
         loan held;
+        hedwig_time_ns since = deadline;
         try {
-          held = borrow(what, index, deadline);
+          held = borrow(what, index, deadline, since);
           auto answer = use(*held.open);
           give_back(std::move(held));
           return answer;
         } catch (const trouble& why) {
+          if (was_hurried(since, deadline))
+            discard(std::move(held));
           last = from_->servers[index] + ": " + why.what();
           if (drop(std::move(held), index, why))
             continue; // an old connection, as a restart leaves behind
@@ -87,10 +91,14 @@ private:
   };
 
   [[nodiscard]] std::vector<std::size_t> order();
-  [[nodiscard]] loan borrow(purpose what, std::size_t server, hedwig_time_ns deadline);
+  /// `since` is when the server itself was first waited for.
+  [[nodiscard]] loan borrow(purpose what, std::size_t server, hedwig_time_ns deadline, hedwig_time_ns& since);
   void forget_old(kind& of, std::vector<idle>& gone) const;
   void connect(loan& held, hedwig_time_ns deadline);
   void give_back(loan held);
+  [[nodiscard]] bool was_hurried(hedwig_time_ns since, hedwig_time_ns deadline) const;
+  /// Closes a connection whose state is unknown; throws failure(TIMEOUT).
+  [[noreturn]] void discard(loan held);
   /// True: try the same server again, the fault was the connection's.
   [[nodiscard]] bool drop(loan held, std::size_t server, const trouble& why);
 

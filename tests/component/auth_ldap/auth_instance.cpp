@@ -97,12 +97,13 @@ auth_request auth_instance::request(const std::string& user) const {
   return made;
 }
 
-hedwig_status auth_instance::ask(const std::string& user, const std::string& password, const std::string& as_user) {
+hedwig_status auth_instance::ask(const std::string& user, const std::string& password, const std::string& as_user,
+                                 std::chrono::nanoseconds within) {
   auto sink = std::make_shared<plugin::testing::recorded_completions>();
   auto what = request(user);
   what.authorize_as = as_user;
   what.secret = password;
-  face_->verify_password(std::move(what), {sink, 1, {}});
+  face_->verify_password(std::move(what), {sink, 1, within});
   return take(*sink, false);
 }
 

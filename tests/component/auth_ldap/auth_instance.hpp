@@ -51,7 +51,8 @@ public:
   std::string reload(const std::string& toml);
 
   /// HEDWIG_OK or why not; who() is then what came with it.
-  hedwig_status ask(const std::string& user, const std::string& password, const std::string& as_user = {});
+  hedwig_status ask(const std::string& user, const std::string& password, const std::string& as_user = {},
+                    std::chrono::nanoseconds within = {});
   hedwig_status ask_scram(const std::string& user);
   const plugin::identity& who() const { return who_; }
   const plugin::scram_secret& secret() const { return secret_; }

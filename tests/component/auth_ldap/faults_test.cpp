@@ -143,6 +143,17 @@ TEST_F(auth_ldap_faults, gives_up_on_a_server_that_stalls_in_the_middle_of_an_an
   }
 }
 
+TEST_F(auth_ldap_faults, blames_no_server_for_a_request_that_had_hardly_any_time_left) {
+  tcp_proxy proxy{server_->port()};
+  ldap_instance on{settings({at(proxy.port())}, in_clear + no_cache)};
+  ASSERT_EQ(on.ask("ada", "lovelace"), HEDWIG_OK) << on.error();
+  proxy.stall_after(0);
+  EXPECT_EQ(on.ask("ada", "lovelace", {}, std::chrono::milliseconds{150}), HEDWIG_E_TIMEOUT);
+  proxy.flow();
+  EXPECT_EQ(on.ask("ada", "lovelace"), HEDWIG_OK) << on.error();
+  EXPECT_EQ(on.log().count("a directory server fails"), 0) << on.log().all();
+}
+
 TEST_F(auth_ldap_faults, asks_the_next_server_and_leaves_the_dead_one_alone) {
   tcp_proxy silent{0};
   ldap_instance on{settings({at(silent.port()), server_->url()}, in_clear + no_cache + "timeout = \"200ms\"\n")};
