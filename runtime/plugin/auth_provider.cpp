@@ -10,7 +10,6 @@ namespace hedwig::plugin {
 
 namespace {
 
-constexpr std::size_t list_max = 10'000; // groups, attributes, senders of one identity
 constexpr std::size_t text_max = 64 * 1024;
 constexpr std::size_t lists_octets_max = 256 * 1024; // of all three
 
@@ -46,7 +45,8 @@ result<identity> copy_identity(const void* raw) {
   auto from = copy_growing<hedwig_auth_result>(raw);
   if (from.identity.data == nullptr || from.identity.size == 0 || from.identity.size > text_max)
     return broken("the provider said yes without an identity");
-  if (from.group_count > list_max || from.attribute_count > list_max || from.sender_count > list_max)
+  constexpr auto most = identity::list_max;
+  if (from.group_count > most || from.attribute_count > most || from.sender_count > most)
     return broken("the provider gave more groups, attributes or senders than the limit of 10000");
   identity who;
   who.name = text(from.identity);

@@ -47,6 +47,8 @@ struct identity {
   std::vector<std::string> senders; ///< allowed MAIL FROM patterns; empty: any
   auth_limits limits;
   std::chrono::nanoseconds cache_for{0};
+
+  static constexpr std::size_t list_max = 10'000; ///< groups, attributes, senders
 };
 
 /// RFC 5803 secrets of one user.

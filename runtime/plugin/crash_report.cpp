@@ -258,6 +258,9 @@ void install_crash_report(const char* program) noexcept {
   struct sigaction ours {};
   ours.sa_sigaction = on_fatal_signal;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  // A fault of the report's own, with any of these signals, ends the process at once instead of waiting for itself.
+  for (int number : fatal_signals)
+    ::sigaddset(&ours.sa_mask, number);
   for (int number : fatal_signals)
     ::sigaction(number, &ours, nullptr);
 #else

@@ -124,8 +124,12 @@ struct host_table {
   static uint64_t timer_start(const hedwig_host* raw, hedwig_duration_ns delay, void (*fire)(void*), void* context) {
     auto& me = of(raw);
     auto due = me.services_->time().steady() + std::chrono::nanoseconds{std::max<hedwig_duration_ns>(delay, 0)};
-    auto id = me.services_->timers().start(due, &me, [fire, context, name = me.name_.c_str()] {
-      call_scope scope{name, "timer"};
+    // One that fires while its instance ends keeps it until it has returned, as look-ups do.
+    auto id = me.services_->timers().start(due, &me, [fire, context, owner = me.owner_->weak_from_this()] {
+      auto alive = owner.lock();
+      if (!alive)
+        return;
+      call_scope scope{alive->name().c_str(), "timer"};
       fire(context);
     });
     me.services_->wake();

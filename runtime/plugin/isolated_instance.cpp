@@ -25,7 +25,9 @@ namespace {
 constexpr std::chrono::milliseconds look_around{200}; ///< how late a missed deadline or stop is noticed
 constexpr std::chrono::minutes lived_well{1};         ///< after so long the pause before the next start is short again
 constexpr int socket_buffer = 1 << 20;
-constexpr std::size_t metrics_most = 1000;
+constexpr std::size_t metrics_most = 1000;     // of one process, and names over all of its lives
+constexpr std::size_t metric_text_most = 4096; // octets of a name, unit or help
+constexpr std::size_t log_fields_most = 32;    // as many as its own host lets through
 
 hedwig_str raw_str(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -499,7 +501,7 @@ bool isolated_instance::log(const wire::received& frame) const {
   wire::reader from{frame.payload};
   auto level = from.number<std::int32_t>();
   auto message = from.text();
-  std::vector<hedwig_pair> fields(from.count(2 * sizeof(std::uint32_t)));
+  std::vector<hedwig_pair> fields(from.count(2 * sizeof(std::uint32_t), log_fields_most));
   for (auto& [key, value] : fields) {
     key = raw_str(from.text());
     value = raw_str(from.text());
@@ -527,9 +529,12 @@ bool isolated_instance::metric(const wire::received& frame) {
   std::string name{from.text()};
   std::string unit{from.text()};
   std::string help{from.text()};
-  if (!from.well() || metrics_.size() >= metrics_most)
+  if (!from.well() || metrics_.size() >= metrics_most ||
+      std::max({name.size(), unit.size(), help.size()}) > metric_text_most)
     return false;
   auto known = metrics_by_name_.find(name);
+  if (known == metrics_by_name_.end() && metrics_by_name_.size() >= metrics_most)
+    return true; // counts nothing, as every metric beyond the host's limit
   if (known == metrics_by_name_.end())
     known = metrics_by_name_.emplace(name, table->declare(host_, kind, name.c_str(), unit.c_str(), help.c_str())).first;
   metrics_[frame.number] = known->second;

@@ -182,6 +182,10 @@ result<void> catalogue::load_file(const std::filesystem::path& file, std::string
   auto descriptor = open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return std::unexpected{system_error(errno, "open " + real.string())};
+  if (auto well = check_content(real, descriptor, sha256); !well) {
+    close(descriptor);
+    return well;
+  }
   auto added = open_and_add(real, descriptor, sha256);
   if (added)
     files_.push_back({real.string(), descriptor, !sha256.empty()});
@@ -190,14 +194,17 @@ result<void> catalogue::load_file(const std::filesystem::path& file, std::string
   return added;
 }
 
-result<void> catalogue::open_and_add(const std::filesystem::path& real, int descriptor, std::string_view sha256) {
+result<void> catalogue::check_content(const std::filesystem::path& real, int descriptor,
+                                      std::string_view sha256) const {
   if (auto trusted = check_trust(descriptor, real, trust_); !trusted)
     return trusted;
-  auto itself = fmt::format("/proc/self/fd/{}", descriptor);
   if (auto same = check_sum(descriptor, real, sha256); !same)
     return same;
-  if (auto fits = check_note(real); !fits)
-    return fits;
+  return check_note(real);
+}
+
+result<void> catalogue::open_and_add(const std::filesystem::path& real, int descriptor, std::string_view sha256) {
+  auto itself = fmt::format("/proc/self/fd/{}", descriptor);
   // Never closed: threads and thread-locals of a plugin may outlive everything we could wait for.
   void* handle = dlopen(sha256.empty() ? real.c_str() : itself.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr)

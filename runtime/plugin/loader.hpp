@@ -100,6 +100,8 @@ public:
 private:
   [[nodiscard]] result<std::filesystem::path> locate(const std::string& stem) const;
   [[nodiscard]] result<void> load_file(const std::filesystem::path& file, std::string_view sha256);
+  [[nodiscard]] result<void> check_content(const std::filesystem::path& real, int descriptor,
+                                           std::string_view sha256) const;
   [[nodiscard]] result<void> open_and_add(const std::filesystem::path& real, int descriptor, std::string_view sha256);
   [[nodiscard]] result<void> check_place(const std::filesystem::path& file, const std::filesystem::path& real) const;
   [[nodiscard]] const provider_ref* known(std::string_view interface_id, std::string_view name) const;

@@ -15,8 +15,8 @@ void put_texts(writer& to, const std::vector<std::string>& all) {
   for (auto& one : all)
     to.text(one);
 }
-std::vector<std::string> get_texts(reader& from) {
-  std::vector<std::string> all(from.count(sizeof(std::uint32_t)));
+std::vector<std::string> get_texts(reader& from, std::size_t most = ~std::size_t{0}) {
+  std::vector<std::string> all(from.count(sizeof(std::uint32_t), most));
   for (auto& one : all)
     one = from.text();
   return all;
@@ -26,8 +26,8 @@ void put_pairs(writer& to, const pairs& all) {
   for (auto& [key, value] : all)
     to.text(key).text(value);
 }
-pairs get_pairs(reader& from) {
-  pairs all(from.count(2 * sizeof(std::uint32_t)));
+pairs get_pairs(reader& from, std::size_t most = ~std::size_t{0}) {
+  pairs all(from.count(2 * sizeof(std::uint32_t), most));
   for (auto& [key, value] : all) {
     key = from.text();
     value = from.text();
@@ -175,7 +175,7 @@ void get(reader& from, verdict& value) {
   value.code = from.number<std::int32_t>();
   value.enhanced_code = from.text();
   value.text = from.text();
-  value.edits.resize(from.count(18));
+  value.edits.resize(from.count(18, verdict::max_edits));
   for (auto& one : value.edits) {
     one.kind = static_cast<edit_kind>(from.number<std::uint8_t>());
     one.name = from.text();
@@ -213,9 +213,9 @@ void put(writer& to, const identity& value) {
 }
 void get(reader& from, identity& value) {
   value.name = from.text();
-  value.groups = get_texts(from);
-  value.attributes = get_pairs(from);
-  value.senders = get_texts(from);
+  value.groups = get_texts(from, identity::list_max);
+  value.attributes = get_pairs(from, identity::list_max);
+  value.senders = get_texts(from, identity::list_max);
   auto& most = value.limits;
   most.connections = from.number<std::uint32_t>();
   most.message_size = from.number<std::uint64_t>();

@@ -82,10 +82,11 @@ public:
   }
   [[nodiscard]] double real() noexcept { return std::bit_cast<double>(number<std::uint64_t>()); }
   [[nodiscard]] std::string_view text() noexcept { return take(number<std::uint32_t>()); }
-  /// The number of elements that follow, each of at least `size` bytes: never more than can be there.
-  [[nodiscard]] std::size_t count(std::size_t size) noexcept {
+  /// The number of elements that follow, each of at least `size` bytes: never more than can be there, nor than `most`.
+  /// Elements take far more memory than the least of bytes, so what the other side fills freely needs a `most`.
+  [[nodiscard]] std::size_t count(std::size_t size, std::size_t most = ~std::size_t{0}) noexcept {
     std::size_t value = number<std::uint32_t>();
-    if (value > left_.size() / size)
+    if (value > left_.size() / size || value > most)
       well_ = false;
     return well_ ? value : 0;
   }

@@ -223,6 +223,9 @@ class Isolated(Contained):
     def test_one_that_says_what_cannot_be_read(self):
         self.judge("garble", "cannot be read")
 
+    def test_one_that_would_fill_the_relay_with_names_of_metrics(self):
+        self.judge("long-metric", "cannot be read")
+
     def test_one_that_answers_as_if_another_question_had_been_asked(self):
         self.judge("lie", "as if it had been asked something else")
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -44,6 +45,16 @@ struct provider {
     if (does("garble")) { // what an isolated plugin could do to the relay: write where only its host should
       const char text[] = "\xff\xff\xff\xff garbage";
       static_cast<void>(::send(3, text, sizeof text, MSG_NOSIGNAL));
+    }
+    if (does("long-metric")) { // a name to be kept for good
+      std::string frame(4, '\0');
+      constexpr std::uint32_t name_size = 1 << 20;
+      (frame += '\17').append(8, '\1').append(4, '\0');
+      frame.append(reinterpret_cast<const char*>(&name_size), 4).append(name_size, 'x').append(8, '\0');
+      auto size = static_cast<std::uint32_t>(frame.size() - 4);
+      frame.replace(0, 4, reinterpret_cast<const char*>(&size), 4);
+      static_cast<void>(::send(3, frame.data(), frame.size(), MSG_NOSIGNAL));
+      std::this_thread::sleep_for(std::chrono::hours{1});
     }
     if (does("lie")) { // an answer to its third request, on_end of the first message, as a directory would give it
       const char identity[] = "\3"

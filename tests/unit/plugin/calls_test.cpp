@@ -6,10 +6,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
 #include "runtime/plugin/auth_provider.hpp"
+#include "runtime/plugin/crash_report.hpp"
 #include "runtime/plugin/current_call.hpp"
 #include "runtime/plugin/op_table.hpp"
 #include "runtime/plugin/storage_client.hpp"
@@ -214,6 +219,33 @@ TEST(host, runs_nothing_once_it_was_stopped) {
   EXPECT_FALSE(ran);
 }
 
+TEST(timers, keep_their_instance_while_they_fire) {
+  static bench* b = nullptr;
+  static bool gone = false;
+  static bool gone_while_firing = true;
+  auto provider = puppet_provider(HEDWIG_AUTH, nullptr);
+  provider.destroy = [](void* self) {
+    gone = true;
+    puppet::destroy(self);
+  };
+  bench made{provider};
+  b = &made;
+  auto* host = puppet::last->host;
+  auto* timers = static_cast<const hedwig_host_timer*>(host->get_interface(host, HEDWIG_HOST_TIMER));
+  auto fire = [](void*) { // while another thread stops the instance and drops it
+    b->owner->stop(b->reply(1));
+    b->services->run_due();
+    b->started = false;
+    b->owner.reset();
+    gone_while_firing = gone;
+  };
+  ASSERT_NE(timers->start(host, 1, fire, nullptr), 0U);
+  made.pass(std::chrono::nanoseconds{1});
+  made.pass(std::chrono::nanoseconds{1});
+  EXPECT_FALSE(gone_while_firing);
+  EXPECT_TRUE(gone);
+}
+
 TEST(crash_reports, name_the_plugin_and_the_call) {
   static call_site seen;
   static const hedwig_auth table{sizeof table,
@@ -232,6 +264,20 @@ TEST(crash_reports, name_the_plugin_and_the_call) {
   EXPECT_STREQ(seen.call, "verify_password");
   EXPECT_EQ(current_call().call, nullptr);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+[[noreturn]] void crash_where_the_name_of_the_plugin_is_gone() {
+  ::alarm(60);
+  install_crash_report("tests");
+  call_scope scope{reinterpret_cast<const char*>(1), "call"};
+  std::abort();
+}
+
+TEST(crash_reports, end_the_process_also_when_the_report_itself_faults) {
+  EXPECT_EXIT(crash_where_the_name_of_the_plugin_is_gone(), ::testing::KilledBySignal(SIGSEGV),
+              "tests: CRASHED by signal 6");
+}
+#endif
 
 struct storage_bench : bench {
   storage_bench() : bench{storage_puppet}, client{*storage_client::make(owner)} {

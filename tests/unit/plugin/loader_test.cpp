@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "runtime/plugin/loader.hpp"
 #include "tests/unit/plugin/support.hpp"
@@ -238,6 +239,16 @@ TEST_F(loader, loads_a_pinned_file_from_the_descriptor_that_was_hashed) {
   EXPECT_THAT(wrong.error().message, HasSubstr(*sum));
   EXPECT_TRUE(all.find(HEDWIG_FILTER, "invalid-domain", *sum));
   EXPECT_FALSE(all.find(HEDWIG_FILTER, "invalid-domain", std::string(64, '0'))); // of what is loaded already, too
+}
+
+TEST_F(loader, keeps_no_descriptor_of_a_file_that_it_refuses) {
+  plugin("filter-invalid-domain");
+  catalogue all{services_, {directory_.string()}};
+  auto descriptors = [] { return std::distance(fs::directory_iterator{"/proc/self/fd"}, fs::directory_iterator{}); };
+  auto before = descriptors();
+  for (int tries = 0; tries < 3; ++tries) // one a reload
+    EXPECT_FALSE(all.find(HEDWIG_FILTER, "invalid-domain", std::string(64, '0')));
+  EXPECT_EQ(descriptors(), before);
 }
 
 TEST_F(loader, lists_files_without_running_them) {

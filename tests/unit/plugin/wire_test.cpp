@@ -131,6 +131,24 @@ TEST(wire, survives_any_bytes_without_taking_more_memory_than_they_have) {
   }
 }
 
+TEST(wire, takes_no_more_elements_than_a_provider_may_give) {
+  verdict most;
+  most.edits.resize(verdict::max_edits);
+  EXPECT_TRUE(reads<verdict>(bytes_of(most)));
+  most.edits.emplace_back();
+  EXPECT_FALSE(reads<verdict>(bytes_of(most)));
+  auto fits = [](auto member) {
+    identity who{.name = "ada"};
+    (who.*member).resize(identity::list_max);
+    auto well = reads<identity>(bytes_of(who));
+    (who.*member).emplace_back();
+    return well && !reads<identity>(bytes_of(who));
+  };
+  EXPECT_TRUE(fits(&identity::groups));
+  EXPECT_TRUE(fits(&identity::attributes));
+  EXPECT_TRUE(fits(&identity::senders));
+}
+
 TEST(wire, bounds_tables_in_tables) {
   auto config = std::make_shared<hedwig_config>();
   for (int depth = 0; depth < 20; ++depth) {
