@@ -62,7 +62,11 @@ void session::stop_waiting() {
 void session::look_for_room() {
   auto wanted = front_.size() + protocol_->body_octets_held_after(read_max);
   auto more = wanted - std::min<std::uint64_t>(wanted, memory_.bytes());
-  if (relay().memory.fits(memory_user::sessions, more) && memory_.grow(wanted)) {
+  if (!staged_ && wanted > relay().memory.most(memory_user::sessions)) {
+    // Filters look at messages as a whole: to come again would not help.
+    relay().counts.refused("memory").add();
+    give_up_message(smtp::replies::too_big);
+  } else if (relay().memory.fits(memory_user::sessions, more) && memory_.grow(wanted)) {
     patience_end_ = {};
     stop_waiting();
   } else if (loop().now() >= patience_end_) {

@@ -132,6 +132,7 @@ void spooler::count_what_is_there() {
     set_state("serving");
     telemetry::log(level::info, component::spooler, {"spool.open", "the spool is open"},
                    {{"waiting", waiting}, {"store", store_->owner()->name()}});
+    look_at_clock();
   }));
 }
 

@@ -71,6 +71,7 @@ private:
   caf::behavior make_behavior() override;
   void on_exit() override;
   void count_what_is_there();
+  void look_at_clock(); // spooler_clock.cpp
   void take_stock();
   void show_stock(const plugin::storage_statistics& found);
   void count_commits(const plugin_answers& answers);

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <iostream>
 #include <mutex>
+#include <utility>
 
 namespace hedwig::app {
 
@@ -98,10 +99,12 @@ public:
   static constexpr std::chrono::seconds failed_max{20};
 
   /// Whether it has been failing for failed_max. A full disk is no failure: deliveries free space. Nor is a database
-  /// server that is away: its store connects again, and what is to be written down waits here.
+  /// server that is away: its store connects again, and what is to be written down waits here. Nor a store that hangs:
+  /// it may come back, and to end would wait for it as well.
   [[nodiscard]] bool has_given_up(hedwig_status health, std::chrono::steady_clock::time_point now) {
+    tell_hang(health == HEDWIG_E_TIMEOUT);
     if (health == HEDWIG_OK || health == HEDWIG_E_NO_SPACE || health == HEDWIG_E_BUSY ||
-        health == HEDWIG_E_UNAVAILABLE) {
+        health == HEDWIG_E_UNAVAILABLE || health == HEDWIG_E_TIMEOUT) {
       failing_ = false;
       return false;
     }
@@ -112,6 +115,18 @@ public:
   }
 
 private:
+  void tell_hang(bool hangs) {
+    if (hangs == std::exchange(hangs_, hangs))
+      return;
+    if (hangs)
+      telemetry::log(level::error, component::main,
+                     {"store.hangs", "the store has answered no write for long: new mail gets 451 until it does"},
+                     {{"seconds", plugin::storage_client::hang_after.count()}});
+    else
+      telemetry::log(level::warn, component::main, {"store.goes-on", "the store, which hung, answers again"});
+  }
+
+  bool hangs_ = false;
   bool failing_ = false;
   std::chrono::steady_clock::time_point failing_since_{};
 };

@@ -14,11 +14,16 @@
 #include "runtime/config/values.hpp"
 
 #include <Poco/JSON/Array.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace hedwig::app {
 
@@ -43,6 +48,22 @@ std::string config_around(const std::string& path) {
   return std::move(text).str();
 }
 
+/// Why this user is the wrong one for the spool; empty: he is not. What root writes into the spool of another user that
+/// one could not read.
+std::string wrong_user(const std::string& path, spool_access access) {
+  struct stat folder {};
+  if (::stat(path.c_str(), &folder) != 0)
+    return errno == EACCES ? "this user may not look at " + path + ": run it as the user of the relay" : "";
+  if (::geteuid() == 0 && folder.st_uid != 0 && access == spool_access::write)
+    return fmt::format("{0} belongs to user id {1}, who could not read what root writes there: run it as that user, by "
+                       "setpriv --reuid {1} --regid {2} --init-groups, say",
+                       path, folder.st_uid, folder.st_gid);
+  return ::access(path.c_str(), R_OK | X_OK) == 0
+             ? ""
+             : fmt::format("this user may not read {}, which belongs to user id {}: run it as that user", path,
+                           folder.st_uid);
+}
+
 std::expected<spool_setting, std::string> find_spool(const spool_options& wanted, const std::string& config_path) {
   auto alone = !wanted.spool.empty() && !wanted.config_named;
   auto loaded = alone ? config::load_text(config_around(wanted.spool), "command-line.json") : config::load(config_path);
@@ -55,6 +76,8 @@ std::expected<spool_setting, std::string> find_spool(const spool_options& wanted
   if (!wanted.store.empty()) {
     made.place.type = wanted.store;
   } else if (!wanted.spool.empty()) {
+    if (auto wrong = wrong_user(wanted.spool, spool_access::read); !wrong.empty())
+      return std::unexpected{wrong};
     auto found = stores_in(wanted.spool);
     if (found.size() > 1)
       return std::unexpected{wanted.spool + ": spools of " + found[0] + " and " + found[1] +
@@ -129,6 +152,10 @@ std::optional<int> spool(const std::vector<std::string>& arguments) {
 }
 
 std::unique_ptr<spool_store> open_spool(const spool_place& place, spool_access access, int& status) {
+  if (auto wrong = wrong_user(place.path, access); !wrong.empty()) {
+    status = spool_refused(wrong);
+    return nullptr;
+  }
   auto opened = spool_store::open(place, access);
   if (opened)
     return std::move(*opened);

@@ -148,7 +148,7 @@ private:
         return refused("holds metadata that cannot be read", envelope);
       return add(std::move(put), body, false);
     } catch (const Poco::Exception& e) {
-      return refused(e.displayText(), envelope);
+      return refused("is no envelope as hedwig spool export writes one: " + e.displayText(), envelope);
     }
   }
 

@@ -58,6 +58,18 @@ std::string mail_in(const spool_place& place) {
   return messages == 0 ? std::string{} : fmt::format("{} message{}", messages, messages == 1 ? "" : "s");
 }
 
+/// Whether the log of Hedwig 0.10 has records here. Which of them still wait only 0.10 can tell.
+bool is_old_log(const fs::path& folder) {
+  std::error_code failed;
+  if (!fs::exists(folder / "format-version", failed))
+    return false;
+  for (auto& shard : fs::directory_iterator{folder, failed})
+    for (auto& file : fs::directory_iterator{shard.path(), failed})
+      if (file.path().filename().string().starts_with("segment-") && file.file_size(failed) > 0)
+        return true;
+  return false;
+}
+
 } // namespace
 
 std::vector<std::string> stores_in(const fs::path& folder) {
@@ -94,6 +106,11 @@ result<void> retire_spool(const fs::path& folder, std::string_view store) {
 std::vector<std::string> stranded_spools(const config::loaded& file) {
   auto& storage = file.settings.storage;
   std::vector<std::string> told;
+  if (auto old = fs::path{storage.base_path} / "spool"; is_old_log(old))
+    told.push_back(
+        fmt::format("{0} is the log of Hedwig 0.10, which this program does not read, and may hold mail: let "
+                    "0.10 deliver what is in it, then move {0} away",
+                    old.string()));
   for (auto& type : stores_in(storage.base_path)) {
     auto mail = type == storage.storage_type ? std::string{} : mail_in({type, storage.base_path, &file});
     if (!mail.empty())

@@ -261,7 +261,8 @@ bool is_empty(const plugin::storage_statistics& found) {
   return std::ranges::all_of(found.states, [](auto& state) { return state.messages == 0; });
 }
 
-int migrate(const spool_place& source, const spool_place& target) {
+/// `through`: every message of the source is in the target, read back. A failure before that has none of them there.
+int migrate(const spool_place& source, const spool_place& target, bool& through) {
   int status = exit_ok;
   auto from = open_spool(source, spool_access::read, status);
   if (!from)
@@ -288,6 +289,7 @@ int migrate(const spool_place& source, const spool_place& target) {
   }
   if (auto removed = mark.remove(); !removed)
     return spool_failed(removed.error());
+  through = true;
   auto damaged = work.damaged() > 0 || from->is_damaged();
   std::cout << fmt::format("{} messages, {} octets copied from {} to {} and read back{}\n", work.messages(),
                            work.octets(), source.type, target.type,
@@ -313,10 +315,10 @@ int spool_migrate(const spool_setting& where, const spool_options& wanted) {
   if (source.type == target.type && canonical(source.path) == canonical(target.path))
     return spool_refused("source and target are the same: name another folder with --to-path");
   auto stays = canonical(source.path) == canonical(target.path);
-  auto status = migrate(source, target);
-  std::error_code failed;
-  if (status == exit_usage || fs::exists(fs::path{target.path} / migration_mark_name, failed))
-    return status; // not finished
+  auto through = false;
+  auto status = migrate(source, target, through);
+  if (!through)
+    return status;
   if (!wanted.retire) {
     if (stays)
       std::cout << "both spools are in " << target.path

@@ -48,6 +48,12 @@ void memory_budget::set_limits(const memory_limits& limits) noexcept {
   group_limits_[delivering].store(quarter, relaxed);
 }
 
+std::uint64_t memory_budget::most(memory_user user) const noexcept {
+  auto group = group_of(user);
+  auto own = group_limits_[group].load(relaxed);
+  return group == delivering ? own : std::min(own, all_but_deliveries_limit_.load(relaxed));
+}
+
 std::uint64_t memory_budget::total() const noexcept {
   return all_but_deliveries_.load(relaxed) + groups_[delivering].load(relaxed);
 }

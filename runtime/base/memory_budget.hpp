@@ -57,6 +57,8 @@ public:
 
   /// Whether so much more would fit now; not counted as a refusal.
   [[nodiscard]] bool fits(memory_user user, std::uint64_t bytes) const noexcept;
+  /// What fits at most while nobody else holds anything.
+  [[nodiscard]] std::uint64_t most(memory_user user) const noexcept;
 
 private:
   friend class memory_reservation;

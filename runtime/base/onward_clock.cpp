@@ -11,7 +11,14 @@ onward_clock::onward_clock(const clock& behind) noexcept
 wall_time onward_clock::now() noexcept {
   // The wall clock first: a pause between the two makes the lead too small for once, never too large for ever.
   auto wall = behind_.wall().time_since_epoch();
-  auto steady = behind_.steady().time_since_epoch();
+  return lead_by(wall, behind_.steady().time_since_epoch());
+}
+
+void onward_clock::advance_to(wall_time time) noexcept {
+  lead_by(time.time_since_epoch(), behind_.steady().time_since_epoch());
+}
+
+wall_time onward_clock::lead_by(std::chrono::nanoseconds wall, std::chrono::nanoseconds steady) noexcept {
   auto lead = (wall - steady).count();
   auto most = lead_.load(std::memory_order_relaxed);
   while (lead > most && !lead_.compare_exchange_weak(most, lead, std::memory_order_relaxed)) {

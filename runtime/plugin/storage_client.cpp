@@ -31,6 +31,9 @@ struct storage_client::core : storage_op_owner, std::enable_shared_from_this<cor
   std::deque<queued> queue;
   std::size_t in_flight = 0;
   std::uint64_t in_flight_bytes = 0;
+  std::size_t writes = 0; ///< of those in flight
+  /// When the store last took a write or answered one, by the steady clock in nanoseconds; 0: it has none.
+  std::atomic<std::int64_t> moved{0};
   bool pumping = false;
   int corked = 0;
 
@@ -39,7 +42,8 @@ struct storage_client::core : storage_op_owner, std::enable_shared_from_this<cor
   void pump_all();
   std::vector<queued> take_group();
   bool fits(const queued& next) const;
-  void settled(std::uint64_t bytes) noexcept override;
+  void settled(const storage_op& op) noexcept override;
+  std::int64_t steady_now() const noexcept { return owner->services().time().steady().time_since_epoch().count(); }
   void drop(std::uint64_t stage) noexcept override;
   void drop_later(std::uint64_t stage);
 };
@@ -96,6 +100,8 @@ std::vector<storage_client::core::queued> storage_client::core::take_group() {
     next.op->submitted = true;
     ++in_flight;
     in_flight_bytes += next.bytes;
+    if (next.op->is_write() && writes++ == 0)
+      moved = steady_now();
     group.push_back(next);
   }
   pumping = !group.empty();
@@ -117,11 +123,13 @@ void storage_client::core::pump_all() {
   }
 }
 
-void storage_client::core::settled(std::uint64_t bytes) noexcept {
+void storage_client::core::settled(const storage_op& op) noexcept {
   {
     std::lock_guard lock{mutex};
     --in_flight;
-    in_flight_bytes -= bytes;
+    in_flight_bytes -= op.bytes();
+    if (op.is_write())
+      moved = --writes > 0 ? steady_now() : 0;
   }
   pump();
 }
@@ -230,7 +238,12 @@ storage_client::cork::~cork() {
 }
 
 hedwig_status storage_client::health() const noexcept {
-  return core_->table.health == nullptr ? HEDWIG_OK : core_->table.health(core_->owner->self());
+  auto said = core_->table.health == nullptr ? HEDWIG_OK : core_->table.health(core_->owner->self());
+  if (said != HEDWIG_OK)
+    return said;
+  auto moved = core_->moved.load(std::memory_order_relaxed);
+  return moved != 0 && core_->steady_now() - moved >= std::chrono::nanoseconds{hang_after}.count() ? HEDWIG_E_TIMEOUT
+                                                                                                   : HEDWIG_OK;
 }
 const storage_limits& storage_client::limits() const noexcept { return core_->limits; }
 std::size_t storage_client::waiting() const noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "runtime/plugin/instance.hpp"
@@ -27,6 +28,8 @@ struct storage_limits {
 class storage_client {
 public:
   static constexpr std::size_t pending_max = 100'000;
+  /// A store that has writes and answers none for so long hangs: health() is TIMEOUT until it answers one.
+  static constexpr std::chrono::seconds hang_after{30};
 
   /// After the instance has started. INVALID when it is of another interface.
   [[nodiscard]] static result<std::shared_ptr<storage_client>> make(std::shared_ptr<instance> owner);

@@ -10,11 +10,13 @@
 
 namespace hedwig::plugin {
 
+class storage_op;
+
 /// Hears that a request left the store.
 class storage_op_owner {
 public:
   virtual ~storage_op_owner() = default;
-  virtual void settled(std::uint64_t bytes) noexcept = 0;
+  virtual void settled(const storage_op& op) noexcept = 0;
   /// A stage that nobody will use any more.
   virtual void drop(std::uint64_t stage) noexcept = 0;
 };
@@ -25,9 +27,10 @@ public:
   [[nodiscard]] virtual const hedwig_storage_request* request() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept { return 0; } ///< of slices kept until completion
   virtual void set_handle(hedwig_op* handle) noexcept = 0;
+  [[nodiscard]] bool is_write() const noexcept { return request()->kind <= HEDWIG_STORAGE_REMOVE; }
   void settled(bool) noexcept override {
     if (submitted)
-      client->settled(bytes());
+      client->settled(*this);
   }
 
   std::shared_ptr<storage_op_owner> client;

@@ -422,6 +422,18 @@ class NoMemory(Case):
         sink.wait(accepted + len(hogs), relay)
         wait_for(lambda: relay.admin("status")["memory"]["used_bytes"] == 0, 60, relay.log_tail)
 
+    def test_a_message_that_filters_look_at_and_that_will_never_fit_is_refused_for_good(self):
+        sink = self.opened(StreamSink())
+        rules = [{"action": "add", "field": "X-Rule", "value": "seen"}]
+        relay = self.relay({"queue": {"pending_append_bytes": 2 * MIB}, "filters": [{"use": "headers", "rule": rules}],
+                            "process": {"message_memory": 16 * MIB, "message_memory_wait": "10m"}}, sink.next_hop)
+        client = Client(relay)
+        self.assertRegex(client.send([b"x" * 70 + b"\r\n"] * (4 * MIB // 72), 0)[0], r"^552 5\.3\.4 ")
+        self.assertRegex(client.send([b"x" * 70 + b"\r\n"] * (MIB // 72), 1)[0], "^250 ")
+        client.close()
+        sink.wait(1, relay)
+        wait_for(lambda: relay.admin("status")["memory"]["used_bytes"] == 0, 60, relay.log_tail)
+
     def test_next_hops_that_do_not_read_take_no_more_than_a_quarter_and_nothing_is_refused_for_it(self):
         sink = self.opened(StreamSink())
         relay = self.relay({"process": {"message_memory": 16 * MIB}, "server": {"smtp": {"max_size": 40}}}, sink.next_hop)

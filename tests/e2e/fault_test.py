@@ -170,9 +170,16 @@ class FailingDisk(Case):
                 with relay.smtp() as client:
                     self.assertEqual(client.ehlo()[0], 250)
                 self.assertEqual(answers, [])
+                if BOTH or store == STORES[0]:  # it takes half a minute
+                    wait_for(lambda: relay.http("/readyz", relay.health_port)[0] == 503, 120, relay.log_tail)
+                    self.assertEqual(self.attempt(relay, "while it hangs"), (451, False))
+                    self.assertEqual(relay.admin("status")["store"]["health"], "timeout")
+                    wait_for(lambda: "store.hangs" in [event.get("event") for event in relay.events()], 60, relay.log_tail)
+                    self.assertEqual(answers, [])
                 disk.set()
                 thread.join(300)
                 self.assertEqual(answers, [(250, True)])
+                self.assertEqual(self.attempt(relay, "after")[0], 250)
                 self.arrives(relay)
                 relay.stop()
 

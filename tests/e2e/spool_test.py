@@ -2,13 +2,16 @@
 """The spool of a relay that is stopped: hedwig spool verify, stats, list, show, export, import, migrate; damaged spools;
 spools of Hedwig 0.10."""
 import contextlib
+import datetime
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import time
 
-from hedwig_harness import PATIENCE, STORES, Case, main, plain_message, program, wait_for
+from hedwig_harness import PATIENCE, PLUGINS, STORES, Case, main, need_root, plain_message, program, wait_for
 
 OTHER = {"rocksdb": "fs", "fs": "rocksdb"}
 PAUSED = {"outbound": {"paused": True}}
@@ -17,6 +20,10 @@ ULID = "01JZ00000000000000000000"
 
 def text_of(number):
     return f"Body of {number}: " + "\r\n".join(["x" * 70] * 40) + ".\r\n"
+
+
+def stamp(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def octets_below(folder):
@@ -164,6 +171,29 @@ class Commands(SpoolCase):
             self.assertIn("sender0@example.test", self.run_hedwig("queue", "show", *place, ids[0]).stdout)
             self.assertRegex(self.run_hedwig("queue", "stats", *place).stdout, r"(?m)^held +1 ")
 
+    def test_the_wrong_user_is_told_whom_to_be(self):
+        need_root("changing the user")
+        relay, _ = self.stopped("fs", 2)
+        relay.write_config({"plugins": {"directories": [str(shutil.copytree(PLUGINS, self.path("plugins")))]}})
+        executable = shutil.copy(program("hedwig"), self.path("hedwig"))
+        for path in (self.folder, relay.folder, relay.config_path):
+            path.chmod(0o755)
+        self.assertIn("2 ", self.spool(relay, "stats").stdout)
+        for place in (["-c", relay.config_path], ["--spool", relay.spool]):
+            done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", executable, "spool", "stats",
+                                   *map(str, place)], capture_output=True, text=True, timeout=60 * PATIENCE)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("which belongs to user id 0: run it as that user", done.stderr)
+        for path in (relay.spool, *relay.spool.rglob("*")):
+            os.chown(path, 65534, 65534)
+        mail = self.path("mail.eml")
+        mail.write_text("Subject: x\n\ntext\n")
+        # What root writes the relay could not read.
+        arguments = ["import", mail, "--from", "a@example.test", "--to", "b@example.net"]
+        self.assertIn("belongs to user id 65534", self.spool(relay, *arguments, status=2).stderr)
+        self.assertTrue(all(path.stat().st_uid == 65534 for path in relay.spool.rglob("*")))
+        self.assertIn("2 ", self.spool(relay, "stats").stdout)
+
     def test_a_wrong_command_line_is_told_so(self):
         relay, _ = self.stopped("fs", 2)
         for arguments, word in ((["frobnicate"], "unknown command"), ([], "which command"), (["show"], "which message"),
@@ -257,6 +287,16 @@ class Copies(SpoolCase):
                 self.assertIn("holds messages already", self.spool(relay, *move, status=2).stderr)
                 self.assertEqual(len(self.deliver(target, self.sink(), 5)), 5)
                 target.stop()
+
+    def test_a_migration_that_cannot_begin_retires_nothing(self):
+        relay, ids = self.stopped("fs", 2)
+        (relay.spool / "format").unlink()
+        (relay.spool / "format").mkdir()  # as a disk may fail to give it
+        before = self.snapshot(relay.spool)
+        done = self.spool(relay, "migrate", "--from", "fs", "--to", "rocksdb", "--retire", status=1)
+        self.assertIn("cannot open", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(self.snapshot(relay.spool), before)
 
     def test_a_migration_that_was_killed_is_gone_on_with(self):
         for store in STORES:
@@ -463,6 +503,22 @@ class ChangedStore(SpoolCase):
                 self.assertEqual(len(self.deliver(relay, self.sink(), 2)), 2)
                 relay.stop()
 
+    def test_a_relay_does_not_start_beside_the_log_of_hedwig_0_10(self):
+        relay = self.relay({"storage": {"storage_type": "log"}}, start=False)
+        relay.write_config()
+        shard = relay.spool / "spool" / "shard-0000"
+        shard.mkdir(parents=True)
+        (relay.spool / "spool" / "format-version").write_text("1")
+        segment = shard / "segment-000000000001.open"
+        segment.write_bytes(b"HWLQ" + bytes(200))
+        self.refused(relay, "the log of Hedwig 0.10", f"move {relay.spool}/spool away")
+        self.assertIn("the log of Hedwig 0.10", self.run_hedwig("check", "-c", relay.config_path).stderr)
+        self.assertEqual([path.name for path in relay.spool.iterdir()], ["spool"], "nothing is made beside it")
+        segment.write_bytes(b"")  # nothing was ever put into it
+        relay.start()
+        self.assertEqual(relay.submit(), {})
+        relay.stop()
+
     def test_an_empty_spool_of_another_store_is_in_nobodys_way(self):
         for old, new in (("rocksdb", "fs"), ("fs", "rocksdb"), ("sql", "fs")):
             with self.subTest(old=old, new=new):
@@ -592,6 +648,39 @@ class Hedwig010(SpoolCase):
         self.assertEqual((relay.spool / "queued" / "notes.txt").read_text(), "somebody's")
         relay.start()
         self.assertEqual({one["id"] for one in relay.queue("--state", "all")} , broken | {f"{ULID}07"}, "nothing comes back")
+        relay.stop()
+
+    def put_off(self, relay, numbers, *, queued, due):
+        (relay.spool / "deferred").mkdir(parents=True, exist_ok=True)
+        for number in numbers:
+            name = relay.spool / "deferred" / f"{ULID}{number:02}"
+            header = {"message_id": name.name, "from": "a@example.test", "to": ["b@example.net"], "queued_at": stamp(queued)}
+            name.with_suffix(".json").write_text(f"HEDWIG1 {json.dumps(header)}\nSubject: put off {number}\r\n\r\ntext\r\n")
+            note = {"attempts": 1, "last_attempt": stamp(queued), "next_attempt": stamp(due), "msg_id": name.name}
+            name.with_suffix(".meta.json").write_text(json.dumps(note))
+
+    def test_a_clock_that_was_set_back_before_the_start_freezes_no_retry(self):
+        sink = self.sink()
+        relay = self.relay_010(routes=[{"domains": ["*"], "to": [sink.next_hop]}])
+        tomorrow = time.time() + 86400
+        self.put_off(relay, range(5), queued=tomorrow, due=tomorrow + 2)
+        relay.start()
+        self.assertEqual({one.message["Subject"] for one in sink.wait(5, 60, relay)}, {f"put off {n}" for n in range(5)})
+        wait_for(lambda: "clock.set-back" in [event.get("event") for event in relay.events()], 60, relay.log_tail)
+        relay.stop()
+
+    def test_a_message_with_a_strange_time_sets_no_clock(self):
+        sink = self.sink(on_rcpt=lambda *_: "450 4.2.0 not yet")
+        relay = self.relay_010(routes=[{"domains": ["*"], "to": [sink.next_hop]}],
+                               retry={"jitter": 0.0, "initial_delay": "1s", "max_delay": "1s", "expire_after": "1d"},
+                               server={"max_retries": 1000})
+        now = time.time()
+        self.put_off(relay, range(3), queued=now, due=now)
+        self.put_off(relay, range(3, 5), queued=now + 40 * 86400, due=now + 40 * 86400)
+        relay.start()
+        wait_for(lambda: sum(event.get("status") == "deferred" for event in relay.events()) >= 9, 60, relay.log_tail)
+        self.assertNotIn("clock.set-back", [event.get("event") for event in relay.events()])
+        self.assertEqual(len(relay.queue()), 5, "none was given up for its age")
         relay.stop()
 
     def test_a_spool_of_hedwig_0_10_is_migrated_and_delivered(self):

@@ -407,6 +407,7 @@ void relay_sim::take_step() {
 
 void relay_sim::step() {
   oracle_.tick();
+  due_clock_->advance_to(relay_->context().due_clock.now());
   ++steps_;
   take_step();
   if (!relay_->failure().empty() && oracle_.ok())

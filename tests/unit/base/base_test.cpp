@@ -121,6 +121,22 @@ TEST(onward_clock, goes_on_where_the_wall_clock_is_set_back) {
   EXPECT_EQ(due.now(), start + 70s);
 }
 
+TEST(onward_clock, goes_on_from_where_an_earlier_one_had_come) {
+  using namespace std::chrono_literals;
+  set_clock machine;
+  onward_clock due{machine};
+  auto start = due.now();
+  due.advance_to(start - 1h);
+  EXPECT_EQ(due.now(), start);
+  due.advance_to(start + 24h);
+  EXPECT_EQ(due.now(), start + 24h);
+  EXPECT_EQ(due.set_back(), 24h);
+  machine.pass(10s);
+  EXPECT_EQ(due.now(), start + 24h + 10s);
+  machine.set(30h);
+  EXPECT_EQ(due.now(), machine.wall());
+}
+
 TEST(onward_clock, follows_the_wall_clock_forward) {
   using namespace std::chrono_literals;
   set_clock machine;

@@ -61,6 +61,9 @@ TEST(memory_budget, has_limits_of_its_own_for_what_is_received_and_kept) {
   memory_budget budget{{.total = 1000, .received = 100, .kept = 10}};
   memory_reservation received{budget, memory_user::sessions};
   EXPECT_TRUE(received.grow(60));
+  EXPECT_EQ(budget.most(memory_user::sessions), 100u) << "whoever holds what";
+  EXPECT_EQ(budget.most(memory_user::deliveries), 250u);
+  EXPECT_EQ((memory_budget{{.total = 1000, .received = 800, .kept = 10}}.most(memory_user::sessions)), 750u);
   memory_reservation committing{budget, memory_user::spooler};
   EXPECT_FALSE(committing.grow(41));
   EXPECT_TRUE(committing.grow(40));

@@ -340,6 +340,31 @@ TEST(storage_client, does_not_submit_what_was_given_up_while_it_waited) {
   EXPECT_EQ(b.owner->counters().in_flight, 0U);
 }
 
+TEST(storage_client, says_of_a_store_that_answers_no_write_for_long_that_it_hangs) {
+  storage_bench b;
+  b.pass(storage_client::hang_after);
+  EXPECT_EQ(b.client->health(), HEDWIG_OK) << "it has nothing to do";
+  b.put(1);
+  b.put(2);
+  b.pass(storage_client::hang_after - seconds{1});
+  EXPECT_EQ(b.client->health(), HEDWIG_OK);
+  b.client->stats(b.reply(3));
+  b.pass(seconds{1});
+  EXPECT_EQ(b.client->health(), HEDWIG_E_TIMEOUT);
+  hedwig_storage_stats stats{};
+  stats.struct_size = sizeof stats;
+  puppet::last->finish(puppet::last->ops[2], HEDWIG_OK, &stats);
+  EXPECT_EQ(b.client->health(), HEDWIG_E_TIMEOUT) << "it reads, and writes nothing";
+  puppet::last->finish(puppet::last->ops[0], HEDWIG_OK);
+  EXPECT_EQ(b.client->health(), HEDWIG_OK);
+  b.pass(storage_client::hang_after);
+  EXPECT_EQ(b.client->health(), HEDWIG_E_TIMEOUT) << "the second one";
+  puppet::last->finish(puppet::last->ops[1], HEDWIG_E_IO);
+  EXPECT_EQ(b.client->health(), HEDWIG_OK) << "any answer counts";
+  b.pass(storage_client::hang_after);
+  EXPECT_EQ(b.client->health(), HEDWIG_OK);
+}
+
 TEST(storage_client, discards_a_stage_that_comes_when_nobody_waits_for_it) {
   storage_bench b;
   b.client->stage(0, b.reply(1));
