@@ -138,6 +138,7 @@ TEST_F(damaged_spool, of_tables_hides_no_message) {
   for (auto& table : tables)
     for (int part = 1; part < 8; part += 3) {
       SCOPED_TRACE(table.filename().string() + " part " + std::to_string(part));
+      store.reset(); // it still tidies up its files
       fs::remove_all(folder.path());
       fs::copy(sound.path() + "/copy", folder.path(), fs::copy_options::recursive);
       flip(table, fs::file_size(table) * static_cast<unsigned>(part) / 8);
@@ -250,6 +251,7 @@ TEST_F(damaged_database, with_one_table_unreadable_or_missing_is_read_but_for_wh
   for (auto& table : tables)
     for (bool missing : {false, true}) {
       SCOPED_TRACE(table.filename().string() + (missing ? " missing" : " with a damaged end"));
+      store.reset(); // it still tidies up its files
       fs::remove_all(folder.path());
       fs::copy(sound.path() + "/copy", folder.path(), fs::copy_options::recursive);
       bool is_blob = table.extension() == ".blob";
