@@ -198,7 +198,8 @@ std::string advice_for(const error& why, const std::string& base_path) {
   if (why.status == HEDWIG_E_NO_SPACE)
     return ": make room on its file system and start again; what is in the spool is safe";
   if (why.status == HEDWIG_E_CORRUPT)
-    return ": hedwig spool verify says what can be read, hedwig spool migrate copies that into a fresh folder";
+    return ": hedwig spool verify says what can be read, hedwig spool migrate copies that into a "
+           "fresh folder; where they cannot open it either, it needs a copy from a backup";
   if (::access(base_path.c_str(), R_OK | W_OK | X_OK) == 0 || errno != EACCES)
     return {};
   return fmt::format(": the relay runs as user id {} and may not use the folder: install -d -m 0700 -o USER {}",
