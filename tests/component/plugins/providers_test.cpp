@@ -142,6 +142,7 @@ TEST(auth_static, verifies_the_hashes_of_crypt) {
     running on{HEDWIG_AUTH, "static", users_table({{"ada", hash}})};
     EXPECT_EQ(ask(on, "ada", "correct horse"), HEDWIG_OK) << kind;
     EXPECT_EQ(ask(on, "ada", "correct horsf"), HEDWIG_E_DENIED) << kind;
+    EXPECT_EQ(ask(on, "ada", std::string{"correct horse\0x", 15}), HEDWIG_E_DENIED) << kind;
     EXPECT_FALSE(on.log->has("plain text"));
   }
   running slow{HEDWIG_AUTH, "static", users_table({{"ada", "$6$rounds=50000000$saltsalt$x"}})};
