@@ -37,6 +37,8 @@ std::optional<verdict> filter_chain::auth(const plugin::filter_session_view& vie
 }
 
 std::optional<verdict> filter_chain::mail(plugin::filter_address sender) {
+  reset(); // of a message that ended with RSET
+  in_transaction_ = true;
   return wanted(hook::mail) ? begin(hook::mail, plugin::shown(std::move(sender))) : verdict{};
 }
 
@@ -195,8 +197,10 @@ void filter_chain::reset() {
   for (auto& one : members_) {
     one.satisfied = false;
     one.told = false;
-    one.session->on_reset();
+    if (in_transaction_)
+      one.session->on_reset();
   }
+  in_transaction_ = false;
 }
 
 } // namespace hedwig

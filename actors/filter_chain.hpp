@@ -73,6 +73,7 @@ private:
   plugin::hook_argument opened_as_;
   std::vector<std::shared_ptr<const void>> shown_;
   std::vector<stage> stages_;
+  bool in_transaction_ = false; ///< since MAIL
   std::size_t stage_ = 0;
   std::size_t member_ = 0;
   plugin::verdict gathered_; ///< edits so far, and quarantine once someone asked for it

@@ -256,7 +256,6 @@ bool session::answer(const smtp::ask::check_mail& question) {
     protocol_->refuse(smtp::replies::shutting_down);
     return true;
   }
-  filters_.reset(); // of a message that ended with RSET, too
   return apply(filters_.empty() ? plugin::verdict{} : filters_.mail({question.reverse_path.text(), {}}));
 }
 

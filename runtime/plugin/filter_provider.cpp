@@ -52,7 +52,6 @@ struct filter_session::core : std::enable_shared_from_this<core> {
   bool call_here(hook which, shown_here what, reply_to& reply, hook_answer& otherwise);
   void call_on_worker(hook which, shown_here what, const reply_to& reply);
   result<void*> open_state();
-  error closed_to_calls(std::uint8_t now) const;
   void reset();
   void close();
   void close_now();
@@ -154,6 +153,7 @@ bool filter_session::core::call(hook which, shown_here what, reply_to& reply, ho
 }
 
 bool filter_session::core::call_here(hook which, shown_here what, reply_to& reply, hook_answer& otherwise) {
+  shown.reset();
   auto op = std::move(spare);
   if (op)
     op->show(which, what.raw);
@@ -215,10 +215,12 @@ void filter_session::core::settled(bool late) noexcept {
 }
 
 void filter_session::core::reset() {
+  auto now = flags.load(std::memory_order_acquire);
+  if ((now & outstanding) == 0)
+    shown.reset(); // perhaps a message's memory
   auto hook = provider->table().on_reset;
   if (hook == nullptr)
     return;
-  auto now = flags.load(std::memory_order_acquire);
   if ((now & outstanding) != 0)
     flags.fetch_or(lost, std::memory_order_acq_rel);
   if ((now & (outstanding | lost | failed | closed)) != 0 || (now & opened) == 0)

@@ -231,6 +231,18 @@ TEST(filter_session, hears_later_through_the_sink) {
   EXPECT_EQ(as<verdict>(**b.sink->find(1)).action, verdict_action::proceed);
 }
 
+TEST(filter_session, lets_go_of_what_was_shown_once_it_is_answered_and_the_transaction_over) {
+  filter_bench b;
+  auto sender = shown(filter_address{"alice@example.test", {}});
+  std::weak_ptr<const void> seen = sender.owner;
+  EXPECT_FALSE(b.session->ask(hook::mail, sender, b.reply(1)));
+  sender = {};
+  EXPECT_FALSE(seen.expired()) << "the filter still looks at it";
+  puppet::last->finish(puppet::last->ops.at(0));
+  b.session->on_reset();
+  EXPECT_TRUE(seen.expired());
+}
+
 TEST(filter_session, is_lost_after_a_timeout_and_closed_after_the_late_answer) {
   filter_bench b;
   EXPECT_FALSE(b.session->on_mail({}, {b.sink, 1, seconds{1}}));
