@@ -59,9 +59,9 @@ supervisor_events events_for(progress& seen) {
   return {.started =
               [] {
                 telemetry::log(level::info, component::main,
-                               {"relay.ready", "spool, listeners and console are open; mail is taken"},
+                               {"relay.ready", "spool, listeners and console are open"},
                                {{"version", HEDWIG_VERSION}, {"pid", ::getpid()}});
-                tell_service_manager("READY=1\nSTATUS=mail is taken");
+                tell_service_manager("READY=1\nSTATUS=serving");
               },
           .failed =
               [&seen](const std::string& why) {

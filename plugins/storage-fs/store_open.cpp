@@ -2,6 +2,8 @@
 // Opening, finding the messages by their names, and what the store says about its disk.
 #include "plugins/storage-fs/store.hpp"
 
+#include "plugins/common/free_space.hpp"
+
 #include <hedwig/storage_folder.hpp>
 
 #include <cerrno>
@@ -259,7 +261,7 @@ void fs_store::check_space() {
     return;
   failing_ = false;
   if (no_space_)
-    set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
+    set_health(HEDWIG_E_NO_SPACE, stores::too_little_free(free, settings_.disk_reserve));
   else
     set_health(HEDWIG_OK, "enough space");
 }

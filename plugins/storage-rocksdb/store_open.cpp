@@ -2,6 +2,8 @@
 // Opening, recovering, and what the store says about its disk.
 #include "plugins/storage-rocksdb/store.hpp"
 
+#include "plugins/common/free_space.hpp"
+
 #include <hedwig/storage_folder.hpp>
 
 #include <rocksdb/env.h>
@@ -412,7 +414,7 @@ void rocksdb_store::check_space() {
     return;
   keep_spare();
   if (no_space_)
-    set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
+    set_health(HEDWIG_E_NO_SPACE, stores::too_little_free(free, settings_.disk_reserve));
   else
     set_health(HEDWIG_OK, "enough space");
 }

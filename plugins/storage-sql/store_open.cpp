@@ -2,6 +2,8 @@
 // Opening, recovering, and what the store says about its database.
 #include "plugins/storage-sql/store.hpp"
 
+#include "plugins/common/free_space.hpp"
+
 #include <hedwig/storage_folder.hpp>
 
 #include <algorithm>
@@ -455,7 +457,7 @@ void sql_store::check_space() {
   if (down_)
     return;
   if (no_space_)
-    set_health(HEDWIG_E_NO_SPACE, "the file system has less free than disk_reserve");
+    set_health(HEDWIG_E_NO_SPACE, stores::too_little_free(disk_free_, settings_.disk_reserve));
   else if (!engine_full_)
     set_health(HEDWIG_OK, "the database answers");
 }
