@@ -58,8 +58,7 @@ bool open_log(const config::log_settings& settings) {
 supervisor_events events_for(progress& seen) {
   return {.started =
               [] {
-                telemetry::log(level::info, component::main,
-                               {"relay.ready", "spool, listeners and console are open"},
+                telemetry::log(level::info, component::main, {"relay.ready", "spool, listeners and console are open"},
                                {{"version", HEDWIG_VERSION}, {"pid", ::getpid()}});
                 tell_service_manager("READY=1\nSTATUS=serving");
               },

@@ -2,7 +2,7 @@
 // Opening, finding the messages by their names, and what the store says about its disk.
 #include "plugins/storage-fs/store.hpp"
 
-#include "plugins/common/free_space.hpp"
+#include "free_space.hpp"
 
 #include <hedwig/storage_folder.hpp>
 

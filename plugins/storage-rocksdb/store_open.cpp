@@ -2,7 +2,7 @@
 // Opening, recovering, and what the store says about its disk.
 #include "plugins/storage-rocksdb/store.hpp"
 
-#include "plugins/common/free_space.hpp"
+#include "free_space.hpp"
 
 #include <hedwig/storage_folder.hpp>
 
