@@ -121,8 +121,7 @@ void authenticator::finish_without_user(std::uint64_t number, inquiry& now, hedw
 
 void authenticator::finish(std::uint64_t number, authenticated answer) {
   auto found = open_.find(number);
-  auto& secret = found->second.question.request.secret;
-  std::fill(secret.begin(), secret.end(), '\0');
+  smtp::wipe(found->second.question.request.secret);
   auto to = std::move(found->second.question.reply_to);
   open_.erase(found);
   send(to, std::move(answer));
