@@ -9,10 +9,15 @@ namespace hedwig::smtp {
 
 namespace {
 
-/// Other spellings of a name are the same account to many directories.
+/// Other spellings of a name are the same account to many directories: in other cases, and with more spaces (RFC 4518
+/// section 2.6.1; CHAR columns), so that those do not give as many more guesses.
 std::string user_key(std::string_view user) {
-  std::string key{user};
-  std::ranges::transform(key, key.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::string key;
+  for (char c : user)
+    if (c != ' ' || (!key.empty() && key.back() != ' '))
+      key += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (key.ends_with(' '))
+    key.pop_back();
   return key;
 }
 
@@ -64,12 +69,11 @@ login_guard::record& login_guard::table::at(const std::string& key, std::size_t 
 
 login_guard::verdict login_guard::look(const std::string& address, std::string_view user, steady_time now) {
   std::lock_guard lock{mutex_};
-  if (auto* found = address.empty() ? nullptr : addresses_.find(address); found != nullptr && now < found->locked_until)
-    return verdict::address_locked;
-  auto* found = user.empty() ? nullptr : users_.find(user_key(user));
-  if (found != nullptr && now < found->locked_until && !found->is_known_at(address))
+  auto* of_user = user.empty() ? nullptr : users_.find(user_key(user));
+  if (of_user != nullptr && now < of_user->locked_until && !of_user->is_known_at(address))
     return verdict::user_locked;
-  return verdict::open;
+  auto* of_address = address.empty() ? nullptr : addresses_.find(address);
+  return of_address != nullptr && now < of_address->locked_until ? verdict::address_locked : verdict::open;
 }
 
 login_guard::verdict login_guard::failed(const std::string& address, std::string_view user, const login_limits& limits,

@@ -37,7 +37,8 @@ public:
   [[nodiscard]] static std::string key_of(std::span<const std::uint8_t> address);
 
   enum class verdict : std::uint8_t { open, address_locked, user_locked };
-  /// Whether a login may be tried. `address` of key_of(), or empty: not counted; so is an empty user.
+  /// Whether a login may be tried. `address` of key_of(), or empty: not counted; so is an empty user. Where both are
+  /// locked, it says the user: an address may be let off.
   [[nodiscard]] verdict look(const std::string& address, std::string_view user, steady_time now);
   /// Counts one that failed. What it locks out that was open before; nothing: open.
   [[nodiscard]] verdict failed(const std::string& address, std::string_view user, const login_limits& limits,

@@ -43,6 +43,23 @@ TEST_F(logins, of_a_user_are_locked_out_from_everywhere) {
   EXPECT_EQ(look("bob", "A"), verdict::open);
 }
 
+TEST_F(logins, of_a_user_are_counted_together_however_many_spaces_his_name_is_given) {
+  for (auto* spelling : {"ada byron", " ada byron", "ada  byron"})
+    EXPECT_EQ(fail(spelling, spelling), verdict::open);
+  EXPECT_EQ(fail("ada byron  ", "D"), verdict::user_locked);
+  EXPECT_EQ(look("ada byron", "E"), verdict::user_locked);
+  EXPECT_EQ(look("adabyron", "E"), verdict::open);
+}
+
+TEST_F(logins, of_a_locked_user_stay_locked_from_an_address_that_is_locked_too_and_may_be_let_off) {
+  for (auto* address : {"B", "C", "D", "E"})
+    static_cast<void>(fail("ada", address));
+  for (auto* user : {"one", "two", "three"})
+    static_cast<void>(fail(user));
+  EXPECT_EQ(look("bob"), verdict::address_locked);
+  EXPECT_EQ(look("ada"), verdict::user_locked);
+}
+
 TEST_F(logins, of_a_locked_user_are_open_where_he_logged_in_lately) {
   guard_.succeeded("home", "ada");
   for (auto* address : {"A", "B", "C", "D"})
