@@ -119,6 +119,7 @@ void connection::reconnect() {
                      ? std::make_unique<data::Session>(data::SQLite::Connector::KEY, from_.target, open_patience)
                      : std::make_unique<data::Session>(data::PostgreSQL::Connector::KEY, from_.target);
     }
+    watchdog guard{timers_, own_end(), cutter()}; // the server's limit is not set yet
     set_up();
   } catch (...) {
     auto why = fault();

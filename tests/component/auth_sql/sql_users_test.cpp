@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <arpa/inet.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -347,6 +350,55 @@ TEST(auth_sql_file, may_have_columns_of_types_that_poco_does_not_know) {
   auth_instance cast{"sql", data.settings() + no_cache +
                                 "query = \"SELECT CAST(password AS TEXT) AS password FROM t WHERE name = {user}\"\n"};
   EXPECT_EQ(cast.ask("ada", "lovelace"), HEDWIG_OK) << cast.error();
+}
+
+/// Lets everybody in who speaks PostgreSQL's protocol, and then says no more.
+class mute_server {
+public:
+  mute_server() {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(::listen(socket_, 8), 0);
+    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&at), &size), 0);
+    port_ = ntohs(at.sin_port);
+    thread_ = std::jthread{[this] { serve(); }};
+  }
+  ~mute_server() {
+    ::shutdown(socket_, SHUT_RDWR);
+    thread_.join();
+    ::close(socket_);
+  }
+  std::string settings() const {
+    return "connector = \"postgresql\"\nconnection = \"host=127.0.0.1 port=" + std::to_string(port_) +
+           " user=hedwig dbname=hedwig sslmode=disable gssencmode=disable\"\n";
+  }
+
+private:
+  void serve() {
+    std::vector<int> held;
+    for (int one; (one = ::accept(socket_, nullptr, nullptr)) >= 0; held.push_back(one)) {
+      char startup[1024];
+      EXPECT_GT(::read(one, startup, sizeof startup), 0);
+      // AuthenticationOk, ReadyForQuery
+      constexpr std::string_view welcome{"R\0\0\0\x8\0\0\0\0Z\0\0\0\x5I", 15};
+      EXPECT_EQ(::send(one, welcome.data(), welcome.size(), MSG_NOSIGNAL), 15);
+    }
+    for (auto one : held)
+      ::close(one);
+  }
+
+  int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  std::uint16_t port_ = 0;
+  std::jthread thread_;
+};
+
+TEST(auth_sql_server, that_falls_silent_once_it_let_us_in_is_given_up) {
+  mute_server server;
+  auth_instance on{"sql", server.settings() + queries + no_cache + "statement_timeout = \"100ms\"\n"};
+  EXPECT_EQ(on.ask("ada", "lovelace"), HEDWIG_E_UNAVAILABLE) << on.error();
 }
 
 TEST(auth_sql_server, that_goes_and_comes_back_is_an_outage_and_never_a_refusal) {
