@@ -5,11 +5,15 @@
 #include <limits>
 #include <optional>
 
-#include "text.hpp"
+#include "login_text.hpp"
 
 namespace hedwig::auth_oauth {
 
 namespace {
+
+using logins::is_name;
+using logins::lower;
+using logins::same_text;
 
 constexpr auto forever = std::numeric_limits<hedwig_time_ns>::max();
 constexpr std::size_t claim_values_max = 1000;

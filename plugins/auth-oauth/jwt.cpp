@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "login_text.hpp"
 #include "text.hpp"
 
 namespace hedwig::auth_oauth {
@@ -18,7 +19,7 @@ sdk::failure no_jwt() { return sdk::failure{HEDWIG_E_NOT_FOUND, "it is no JSON W
 /// RFC 9068 section 2.1, RFC 7519 section 5.1. A logout token or a DPoP proof is signed by the same keys.
 bool is_access_token_type(std::string_view type) {
   constexpr std::string_view known[] = {"JWT", "at+jwt", "application/at+jwt", "application/jwt"};
-  return std::ranges::any_of(known, [&](auto one) { return same_text(one, type); });
+  return std::ranges::any_of(known, [&](auto one) { return logins::same_text(one, type); });
 }
 
 } // namespace

@@ -11,10 +11,5 @@ namespace hedwig::auth_oauth {
 [[nodiscard]] std::optional<std::string> decode_base64url(std::string_view text);
 /// application/x-www-form-urlencoded, of one name or value.
 [[nodiscard]] std::string form_encoded(std::string_view text);
-/// ASCII letters only; other bytes stay.
-[[nodiscard]] std::string lower(std::string_view text);
-[[nodiscard]] bool same_text(std::string_view a, std::string_view b) noexcept;
-/// 1 to 255 octets of UTF-8 without control characters: what may become an identity.
-[[nodiscard]] bool is_name(std::string_view text) noexcept;
 
 } // namespace hedwig::auth_oauth
