@@ -71,7 +71,6 @@ void key_source::plan(std::chrono::nanoseconds delay) {
 }
 
 void key_source::read(std::chrono::nanoseconds patience) {
-  tried_ = host_.steady();
   try {
     auto text = read_text(patience);
     publish(read_keys(text), text);
@@ -84,6 +83,7 @@ void key_source::read(std::chrono::nanoseconds patience) {
               {{"from", from_->jwks_file.empty() ? from_->jwks_url : from_->jwks_file}, {"error", why.what()}});
   }
   count_(!failed_);
+  tried_ = host_.steady(); // its end: who waited for it meanwhile does not wait for another
 }
 
 void key_source::publish(key_set fresh, const std::string& text) {
