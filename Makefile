@@ -87,7 +87,7 @@ POWERCUT = HEDWIG_PLUGIN_DIR=build/dev/lib/hedwig/plugins build/dev/bin
 powercut: build-tests
 	@$(POWERCUT)/powercut --messages 20 --points all --choices 6 --seed $(or $(SEED),1)
 	@$(POWERCUT)/powercut --messages 300 --runs 5 --points 200 --choices 2 --recoveries 100 --seed $(or $(SEED),1)
-	@$(POWERCUT)/powercut --choices 1 --points 30 --lie all --expect-loss
+	@$(POWERCUT)/powercut --choices 1 --points all --lie all --expect-loss
 	@$(POWERCUT)/failing_calls
 	@HEDWIG_BUILD_DIR=build/dev HEDWIG_FAULTS_ON_BOTH=1 /usr/bin/python3 -B tests/e2e/fault_test.py
 
