@@ -4,6 +4,7 @@
 #include "app/log_bridge.hpp"
 #include "runtime/plugin/builtin.hpp"
 #include "runtime/plugin/isolated.hpp"
+#include "runtime/plugin/schema_view.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -24,9 +25,10 @@ constexpr auto stop_timeout = std::chrono::seconds{30};
 /// stands. Its own patience is ten minutes (RFC 5321 section 4.5.3.2.6).
 constexpr auto store_call_timeout = std::chrono::minutes{10};
 
-/// Adds a key that the host knows, unless the operator wrote it himself.
-void add_where_absent(config::node& table, const char* key, config::node value) {
-  if (table.find(key) == nullptr)
+/// What the relay knows for a key of the provider, unless the operator wrote it himself or the provider has no such
+/// key.
+void add_where_asked(config::node& table, plugin::schema_view schema, const char* key, config::node value) {
+  if (schema.find(key) != nullptr && table.find(key) == nullptr)
     table.members.push_back({key, 0, 0, std::move(value)});
 }
 
@@ -126,9 +128,12 @@ private:
       table.line = named.line;
       table.column = named.column;
     }
-    add_where_absent(table, "path", config::node::of(storage.base_path));
-    add_where_absent(table, "disk_reserve",
-                     config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
+    if (auto provider = catalogue_.find(HEDWIG_STORAGE, storage.storage_type, storage.sha256)) {
+      plugin::schema_view schema{provider->provider->schema};
+      add_where_asked(table, schema, "path", config::node::of(storage.base_path));
+      add_where_asked(table, schema, "disk_reserve",
+                      config::node::of(static_cast<std::int64_t>(settings.queue.disk_reserve_bytes)));
+    }
     add(plan_.storage, HEDWIG_STORAGE, storage.storage_type, "storage." + storage.storage_type, table,
         {.name = "storage." + storage.storage_type, .call_timeout = store_call_timeout, .sha256 = storage.sha256});
     if (storage.storage_type == "rocksdb" && !plan_.storage.empty() && plan_.storage.back().config)

@@ -3,6 +3,7 @@
 
 #include "app/log_bridge.hpp"
 #include "app/providers.hpp"
+#include "runtime/plugin/schema_view.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -50,25 +51,19 @@ private:
   std::size_t missing_;
 };
 
-bool knows_key(const hedwig_config_schema* schema, std::string_view name) {
-  if (schema == nullptr)
-    return false;
-  auto keys = std::span{schema->keys, schema->key_count};
-  return std::ranges::any_of(keys, [&](auto* key) { return name == key->name; });
-}
-
 void replace(config::node& table, const char* key, config::node value) {
   std::erase_if(table.members, [&](auto& one) { return one.key == key; });
   table.members.push_back({key, 0, 0, std::move(value)});
 }
 
-config::node table_of(const spool_place& place, spool_access access, const hedwig_config_schema* schema) {
+config::node table_of(const spool_place& place, spool_access access, plugin::schema_view schema) {
   auto* written = config::find_path(place.file->root, "storage." + place.type);
   auto table = written != nullptr ? *written : config::node{};
-  replace(table, "path", config::node::of(std::filesystem::absolute(place.path).string()));
-  if (knows_key(schema, "disk_reserve"))
+  if (schema.find("path") != nullptr)
+    replace(table, "path", config::node::of(std::filesystem::absolute(place.path).string()));
+  if (schema.find("disk_reserve") != nullptr)
     replace(table, "disk_reserve", config::node::of(std::int64_t{0})); // nobody else's mail waits for the room
-  if (knows_key(schema, "read_only"))
+  if (schema.find("read_only") != nullptr)
     replace(table, "read_only", config::node::of(access == spool_access::read));
   return table;
 }
@@ -91,7 +86,7 @@ result<void> spool_store::start(spool_access access) {
   auto provider = catalogue_->find(HEDWIG_STORAGE, place_.type);
   if (!provider)
     return std::unexpected{provider.error()};
-  auto table = table_of(place_, access, provider->provider->schema);
+  auto table = table_of(place_, access, plugin::schema_view{provider->provider->schema});
   plugin::config_source source{.file = place_.file->path,
                                .table = "storage." + place_.type,
                                .directory = std::filesystem::absolute(place_.file->path).parent_path(),

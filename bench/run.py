@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the relay, and Postfix beside it in the same run where it is installed (as root).
 
-Three scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
+Four scenarios, each over a number of connections and message sizes, every 250 given after a synced commit:
     accept   mail is taken and nothing delivered (outbound.paused; Postfix: smtpd puts it in its hold queue). The load is
              smtp_load; latency is from the final dot to the 250 as the client sees it. Beside the relay stands what the
              machine allows: raw_limits with groups of as many messages as the relay put into a commit
     remove   as accept, and what was taken is removed again at once: server.disable_outbound (Postfix: its discard transport)
+    dialogue as remove, into the SDK's example of a store in memory: what the SMTP dialogue and the actors behind it cost by
+             themselves. Never beside Postfix, which has no such store
     relay    mail is taken and delivered to Postfix's smtp-sink; the clock stops when the last message is there. The load
              is Postfix's smtp-source
 
@@ -79,9 +81,12 @@ class Ours:
     def __init__(self, scenario, folder, store, sink):
         self.relay = Hedwig(folder / "hedwig", store=store, next_hop=sink.next_hop if sink else "127.0.0.1:1", config={
             "outbound": {"paused": scenario == "accept"}, "log": {"level": "warn"},
-            "server": {"outbound_local": True, "disable_outbound": scenario == "remove"},
+            "server": {"outbound_local": True, "disable_outbound": scenario in ("remove", "dialogue")},
             "queue": {"disk_reserve_bytes": 16 << 20}})
         self.relay.config["server"]["max_connections"] = 5000
+        if scenario == "dialogue":
+            self.relay.config["storage"].update({"storage_type": "memory", "memory": {"memory_max": "1GiB"}})
+            self.relay.config["plugins"]["directories"].append(f"{os.environ['HEDWIG_BUILD_DIR']}/lib/hedwig/examples")
         self.relay.folder.mkdir(parents=True)
         self.relay.start()
         self.address, self.port = self.relay.address, self.relay.port
@@ -193,13 +198,16 @@ def version_of_postfix():
     return subprocess.run(["/usr/sbin/postconf", "-h", "mail_version"], capture_output=True, text=True).stdout.strip() or "?"
 
 
+ON_DISK = ("accept", "remove")
 POSTFIX_CONNECTIONS_MAX = 100  # a process each: beyond that the machine measures its scheduler
 
 
 def columns_of(scenario, postfix):
     names = ["connections", "KiB", "store", "messages/s", "CPU µs/message"]
     if scenario != "relay":
-        names += ["p50 ms", "p99 ms", "p999 ms", "group", "written/accepted", "append+fdatasync/s", "RocksDB alone/s"]
+        names += ["p50 ms", "p99 ms", "p999 ms", "group"]
+    if scenario in ON_DISK:
+        names += ["written/accepted", "append+fdatasync/s", "RocksDB alone/s"]
     return names + (["Postfix messages/s", "Postfix CPU µs/message", "rate", "CPU"] if postfix else [])
 
 
@@ -207,10 +215,10 @@ def row_of(scenario, connections, size, store, ours, beside):
     rate = ours["messages_per_second"]
     cells = [connections, size, store, f"{rate:.0f}", f"{ours['cpu']:.0f}"]
     if scenario != "relay":
+        cells += [f"{ours[name] / 1000:.1f}" for name in ("p50_us", "p99_us", "p999_us")] + [f"{ours['group']:.1f}"]
+    if scenario in ON_DISK:
         raw = program("raw_limits", options.folder, size << 10, max(1, round(ours["group"])), 2)
-        cells += [f"{ours[name] / 1000:.1f}" for name in ("p50_us", "p99_us", "p999_us")]
-        cells += [f"{ours['group']:.1f}", f"{ours['written']:.1f}", f"{raw['append_per_second']:.0f}",
-                  f"{raw['rocksdb_per_second']:.0f}"]
+        cells += [f"{ours['written']:.1f}", f"{raw['append_per_second']:.0f}", f"{raw['rocksdb_per_second']:.0f}"]
     if beside:
         cells += [f"{beside['messages_per_second']:.0f}", f"{beside['cpu']:.0f}",
                   f"{rate / beside['messages_per_second']:.1f}×", f"1/{beside['cpu'] / max(ours['cpu'], 1e-9):.1f}"]
@@ -223,8 +231,9 @@ def table(scenario, cells, postfix):
             "|" + "|".join("---" if name == "store" else "---:" for name in columns) + "|"]
     print("\n".join(rows), flush=True)
     for connections, size in cells:
-        beside = median(Theirs, scenario, connections, size) if postfix and connections <= POSTFIX_CONNECTIONS_MAX else None
-        for store in options.stores.split(","):
+        comparable = postfix and scenario != "dialogue" and connections <= POSTFIX_CONNECTIONS_MAX
+        beside = median(Theirs, scenario, connections, size) if comparable else None
+        for store in ["memory"] if scenario == "dialogue" else options.stores.split(","):
             ours = median(Ours, scenario, connections, size, store)
             row = row_of(scenario, connections, size, store, ours, beside)
             rows.append("| " + " | ".join(map(str, row + ["-"] * (len(columns) - len(row)))) + " |")
@@ -238,7 +247,7 @@ def main():
              "Postfix beside it: no (not installed, not wanted, or not root).", ""]
     print("\n".join(lines), flush=True)
     titles = {"accept": "Accepting, nothing delivered", "remove": "Accepting, and removing at the same rate",
-              "relay": "Relaying to smtp-sink"}
+              "relay": "Relaying to smtp-sink", "dialogue": "The dialogue alone"}
     plan = []
     if options.target:
         plan += [("relay", [(20, 10)]), ("accept", [(100, 10)])]

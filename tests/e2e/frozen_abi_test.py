@@ -44,8 +44,9 @@ class FrozenAbi(Case):
                 folder = built(name, headers, examples)
                 sink = self.sink()
                 relay = self.relay({"plugins": {"directories": [str(folder), str(PLUGINS)]},
-                                    "filters": [{"use": "invalid-domain"}, {"use": "recipient-limit", "limit": 2}]},
-                                   next_hop=sink.next_hop)
+                                    "filters": [{"use": "invalid-domain"}, {"use": "recipient-limit", "limit": 2}],
+                                    "storage": {"memory": {"memory_max": "16MiB"}}},
+                                   next_hop=sink.next_hop, store="memory")
                 with self.assertRaises(smtplib.SMTPRecipientsRefused) as refused:
                     relay.submit(recipients=["bob@some.invalid"])
                 self.assertEqual(refused.exception.recipients["bob@some.invalid"], (550, b"5.1.2 no such domain"))
