@@ -77,6 +77,16 @@ def tree_cpu(pid):
     return times(pid) + sum(tree_cpu(child) for child in children(pid))
 
 
+def threads_cpu(pid, name):
+    """Seconds of CPU of the threads whose name begins so."""
+    ticks = 0
+    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        comm, fields = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+        if comm.startswith(name):
+            ticks += sum(int(field) for field in fields.split()[11:13])
+    return ticks / TICKS
+
+
 class Ours:
     def __init__(self, scenario, folder, store, sink):
         self.relay = Hedwig(folder / "hedwig", store=store, next_hop=sink.next_hop if sink else "127.0.0.1:1", config={
@@ -93,6 +103,9 @@ class Ours:
 
     def cpu(self):
         return tree_cpu(self.relay.process.pid)
+
+    def stores_cpu(self):
+        return threads_cpu(self.relay.process.pid, "storage.")
 
     def store(self):
         """(commits, writes in them, bytes given to the disk) since the start."""
@@ -143,9 +156,11 @@ def accept(relay, connections, size):
     messages = how_many("accept", connections, size)
     program("smtp_load", relay.address, relay.port, connections, connections * 2, 1024)  # caches, processes, pages
     of_store = getattr(relay, "store", lambda: None)
-    cpu, before = relay.cpu(), of_store()
+    of_threads = getattr(relay, "stores_cpu", lambda: 0.0)
+    cpu, stores, before = relay.cpu(), of_threads(), of_store()
     seen = program("smtp_load", relay.address, relay.port, connections, messages, size << 10)
     seen["cpu"] = (relay.cpu() - cpu) / messages * 1e6
+    seen["stores_cpu"] = (of_threads() - stores) / messages * 1e6
     if before:
         commits, writes, written = (after - first for after, first in zip(of_store(), before))
         seen["group"], seen["written"] = writes / max(1, commits), written / (messages * (size << 10))
@@ -204,6 +219,8 @@ POSTFIX_CONNECTIONS_MAX = 100  # a process each: beyond that the machine measure
 
 def columns_of(scenario, postfix):
     names = ["connections", "KiB", "store", "messages/s", "CPU µs/message"]
+    if scenario == "dialogue":
+        names += ["of it the store's"]
     if scenario != "relay":
         names += ["p50 ms", "p99 ms", "p999 ms", "group"]
     if scenario in ON_DISK:
@@ -214,6 +231,8 @@ def columns_of(scenario, postfix):
 def row_of(scenario, connections, size, store, ours, beside):
     rate = ours["messages_per_second"]
     cells = [connections, size, store, f"{rate:.0f}", f"{ours['cpu']:.0f}"]
+    if scenario == "dialogue":
+        cells.append(f"{ours['stores_cpu']:.0f}")
     if scenario != "relay":
         cells += [f"{ours[name] / 1000:.1f}" for name in ("p50_us", "p99_us", "p999_us")] + [f"{ours['group']:.1f}"]
     if scenario in ON_DISK:
