@@ -33,6 +33,17 @@ std::pair<std::string, std::string> split_remote(const std::string& remote) {
   return {remote.substr(0, open), close == std::string::npos ? "" : remote.substr(open + 1, close - open - 1)};
 }
 
+std::string_view kind_text(mail::dsn_kind kind) {
+  switch (kind) {
+  case mail::dsn_kind::failure:
+    return "failed";
+  case mail::dsn_kind::delay:
+    return "delayed";
+  default:
+    return "relayed";
+  }
+}
+
 mail::dsn_recipient describe(const report_failure& request, std::uint32_t index, const queue::retry_policy& retry) {
   auto& known = request.message->envelope.recipients[index];
   auto& state = request.state->recipients[index];
@@ -49,7 +60,7 @@ mail::dsn_recipient describe(const report_failure& request, std::uint32_t index,
                            .attempts = state.attempts};
   if (state.last_attempt != wall_time{})
     made.last_attempt = state.last_attempt;
-  if (request.delay)
+  if (request.kind == mail::dsn_kind::delay)
     made.will_retry_until = queue::expiry(retry, request.state->first_queued);
   return made;
 }
@@ -87,18 +98,22 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   auto now = relay().time.wall();
   auto header = body == nullptr ? std::string{} : header_of(*body);
   auto& dsn_settings = policy->settings.dsn;
-  auto wanted = dsn_settings.return_message == config::dsn_return::full && !request.delay;
+  auto& envelope = request.message->envelope;
+  // RFC 3461 section 4.3: of failures only, and as the sender says, if he does.
+  auto full = envelope.returns == queue::return_type::unsaid ? dsn_settings.return_message == config::dsn_return::full
+                                                             : envelope.returns == queue::return_type::full;
+  auto wanted = full && request.kind == mail::dsn_kind::failure;
   auto whole = wanted && body != nullptr && request.message->size <= dsn_settings.max_return_size;
   auto original = whole ? body->flatten() : std::string{};
   if (wanted && !whole)
     relay().counts.limit_hit("dsn.max_return_size").add();
   queue::message made;
   made.id = message_id::make(now, relay().next_random());
-  mail::dsn_report report{.kind = request.delay ? mail::dsn_kind::delay : mail::dsn_kind::failure,
+  mail::dsn_report report{.kind = request.kind,
                           .reporting_mta = policy->settings.server.hostname,
                           .from = policy->settings.dsn.from,
-                          .sender = request.message->envelope.reverse_path,
-                          .envelope_id = request.message->envelope.envelope_id,
+                          .sender = envelope.reverse_path,
+                          .envelope_id = envelope.envelope_id,
                           .unique = made.id.text(),
                           .now = now,
                           .arrival = request.message->received.time,
@@ -122,13 +137,13 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   rope text;
   text.append_copy(dsn.text);
   made.body = std::move(text);
-  relay().counts.notifications(request.delay ? "delayed" : "failed").add();
+  relay().counts.notifications(kind_text(request.kind)).add();
   telemetry::log(telemetry::level::info, telemetry::component::bouncer,
                  {"message.notified", "a delivery status notification goes to the sender"},
                  {{"id", report.queue_id},
                   {"notification", report.unique},
                   {"to", report.sender},
-                  {"kind", request.delay ? "delayed" : "failed"},
+                  {"kind", kind_text(request.kind)},
                   {"recipients", request.recipients.size()}});
   send(handles_->spooler, store_message{.message = std::make_shared<const queue::message>(std::move(made)),
                                         .quarantine = false,

@@ -60,6 +60,37 @@ net::address to_net(const dns::ip_address& ip, std::uint16_t port) {
   return *parsed;
 }
 
+void add_parameter(std::string& to, std::string_view keyword, std::string_view value) {
+  to.append(to.empty() ? "" : " ").append(keyword).append("=").append(value);
+}
+
+/// RFC 3461 section 5.2.1: passed on as they came.
+std::string dsn_parameters(const queue::envelope& envelope) {
+  std::string text;
+  if (envelope.returns != queue::return_type::unsaid)
+    add_parameter(text, "RET", envelope.returns == queue::return_type::full ? "FULL" : "HDRS");
+  if (!envelope.envelope_id.empty())
+    add_parameter(text, "ENVID", envelope.envelope_id);
+  return text;
+}
+
+std::string dsn_parameters(const queue::recipient& to) {
+  constexpr std::pair<std::uint8_t, std::string_view> words[] = {{queue::notify_never, "NEVER"},
+                                                                 {queue::notify_success, "SUCCESS"},
+                                                                 {queue::notify_failure, "FAILURE"},
+                                                                 {queue::notify_delay, "DELAY"}};
+  std::string events;
+  for (auto& [bit, word] : words)
+    if ((to.notify & bit) != 0)
+      events.append(events.empty() ? "" : ",").append(word);
+  std::string text;
+  if (!events.empty())
+    add_parameter(text, "NOTIFY", events);
+  if (!to.original_address.empty())
+    add_parameter(text, "ORCPT", to.original_address);
+  return text;
+}
+
 std::chrono::seconds whole_seconds(config::duration value) { return std::chrono::ceil<std::chrono::seconds>(value); }
 
 smtp::client_timeouts timeouts_of(const config::outbound_settings& settings) {
@@ -443,8 +474,10 @@ void delivery::begin_transaction() {
     transaction.body_follows = message.size;
   transaction.is_8bit = message.envelope.body != queue::body_type::seven_bit;
   transaction.needs_smtputf8 = message.envelope.smtputf8;
+  transaction.parameters = dsn_parameters(message.envelope);
   for (auto index : remaining_)
-    transaction.recipients.push_back({index, message.envelope.recipients[index].address, {}});
+    transaction.recipients.push_back(
+        {index, message.envelope.recipients[index].address, dsn_parameters(message.envelope.recipients[index])});
   session_->begin(std::move(transaction));
 }
 
@@ -501,8 +534,17 @@ void delivery::report(const std::vector<smtp::recipient_outcome>& outcomes) {
       ended.outcomes.push_back({static_cast<std::uint32_t>(one.recipient),
                                 kind_of(one.disposition),
                                 {static_cast<std::uint16_t>(one.reply_code), one.status.text(), one.text},
-                                remote});
+                                remote,
+                                {},
+                                tells_success(one)});
   send(assignment_.spooler, std::move(ended));
+}
+
+/// RFC 3461 section 5.2.2: a server without DSN tells nobody, so we do.
+bool delivery::tells_success(const smtp::recipient_outcome& of) const {
+  auto& to = job_->message->envelope.recipients[of.recipient];
+  return of.disposition == smtp::disposition::delivered && (to.notify & queue::notify_success) != 0 && session_ &&
+         !session_->capabilities().dsn;
 }
 
 void delivery::on(const smtp::client_must_close& event) {

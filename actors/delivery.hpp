@@ -76,6 +76,7 @@ private:
   void on_timeout();
   void begin_transaction();
   void report(const std::vector<smtp::recipient_outcome>& outcomes);
+  [[nodiscard]] bool tells_success(const smtp::recipient_outcome& of) const;
   void become_ready();
   void finish(delivery_status::kind what, const smtp::verdict& cause);
   void drop_stream();

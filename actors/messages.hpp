@@ -5,6 +5,7 @@
 #include "runtime/base/error.hpp"
 #include "runtime/base/message_id.hpp"
 #include "runtime/dns/resolver.hpp"
+#include "runtime/mail/dsn.hpp"
 #include "runtime/plugin/completion.hpp"
 #include "runtime/queue/message.hpp"
 #include "runtime/queue/record.hpp"
@@ -258,12 +259,12 @@ struct claimed {
   hedwig_status status = HEDWIG_OK;
 };
 
-/// spooler ─▶ bouncer
+/// spooler ─▶ bouncer: a delivery status notification is due
 struct report_failure {
   queue::message_ptr message; ///< body perhaps not loaded
   std::shared_ptr<const queue::record> state;
   std::vector<std::uint32_t> recipients;
-  bool delay = false; ///< a warning that it takes longer, not the end
+  mail::dsn_kind kind = mail::dsn_kind::failure;
 };
 
 // ---- steering

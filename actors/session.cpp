@@ -20,6 +20,20 @@ smtp::tls_facts facts_of(const net::tls_info& info) {
   return {.version = info.version, .cipher = info.cipher, .server_name = info.server_name};
 }
 
+static_assert(smtp::notify_never == queue::notify_never && smtp::notify_success == queue::notify_success &&
+              smtp::notify_failure == queue::notify_failure && smtp::notify_delay == queue::notify_delay);
+
+queue::return_type return_of(smtp::return_type said) {
+  switch (said) {
+  case smtp::return_type::full:
+    return queue::return_type::full;
+  case smtp::return_type::headers:
+    return queue::return_type::headers;
+  default:
+    return queue::return_type::unsaid;
+  }
+}
+
 smtp::reply reply_of(const plugin::verdict& verdict) {
   smtp::reply reply{.code = verdict.code, .enhanced = {}, .text = verdict.text};
   auto& code = verdict.enhanced_code;
@@ -405,11 +419,13 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
   made.envelope.reverse_path = envelope.reverse_path.text();
   for (auto& one : envelope.recipients) {
     auto address = one.forward_path.domain().empty() ? server.postmaster : one.forward_path.text();
-    made.envelope.recipients.push_back({std::move(address), {}, 0});
+    made.envelope.recipients.push_back({std::move(address), one.parameters.original_recipient, one.parameters.notify});
   }
   made.envelope.body = envelope.parameters.body == smtp::body_type::eight_bit ? queue::body_type::eight_bit_mime
                                                                               : queue::body_type::seven_bit;
   made.envelope.smtputf8 = envelope.parameters.smtputf8;
+  made.envelope.returns = return_of(envelope.parameters.returns);
+  made.envelope.envelope_id = envelope.parameters.envelope_id;
   made.received = {.time = now,
                    .peer_address = protocol_->facts().peer_ip,
                    .peer_port = protocol_->facts().peer_port,

@@ -58,6 +58,21 @@ std::chrono::nanoseconds pause_of_returned(std::chrono::nanoseconds age, double 
   return pause + std::chrono::duration_cast<std::chrono::nanoseconds>(pause * share);
 }
 
+/// Those of whose such end the sender wants to hear.
+std::vector<std::uint32_t> wanted(const queue::message& of, const std::vector<std::uint32_t>& all, std::uint8_t event) {
+  std::vector<std::uint32_t> some;
+  std::ranges::copy_if(all, std::back_inserter(some),
+                       [&](auto index) { return of.envelope.recipients[index].hears_of(event); });
+  return some;
+}
+
+void mark_all_but(queue::record& of, const std::vector<std::uint32_t>& all, const std::vector<std::uint32_t>& kept,
+                  void (*mark)(queue::record&, std::span<const std::uint32_t>)) {
+  std::vector<std::uint32_t> rest;
+  std::ranges::set_difference(all, kept, std::back_inserter(rest));
+  mark(of, rest);
+}
+
 std::uint64_t waiting_in(const plugin::storage_statistics& from) {
   std::uint64_t sum = 0;
   for (auto state : {HEDWIG_STATE_QUEUED, HEDWIG_STATE_DEFERRED, HEDWIG_STATE_HELD, HEDWIG_STATE_QUARANTINED})
@@ -577,7 +592,9 @@ void spooler::settle(entry& of, const queue::decision& made) {
   }
   switch (made.step) {
   case next_step::remove:
-    write(of, {.remove = true});
+    // Until the sender has been told it stays, as delivered: a crash must not deliver it again.
+    write(of, of.reporting ? change{.state = HEDWIG_STATE_DEFERRED, .due = now, .keep_claimed = true}
+                           : change{.remove = true});
     break;
   case next_step::bounce:
     if (!of.reporting)
@@ -600,19 +617,34 @@ void spooler::settle(entry& of, const queue::decision& made) {
 }
 
 void spooler::ask_for_report(entry& of, const queue::decision& made) {
-  if (of.reporting || (made.report.empty() && made.warn.empty()))
+  if (of.reporting || (made.report.empty() && made.succeed.empty() && made.warn.empty()))
     return;
   if (of.message->envelope.null_sender() || !handles_) {
+    queue::mark_reported(of.state, made.succeed);
     queue::mark_reported(of.state, made.report); // nobody to tell (RFC 5321 section 4.5.5)
     queue::mark_warned(of.state, made.warn);
     return;
   }
-  auto delay = made.report.empty();
+  // Of whom the sender does not want to hear (RFC 3461 section 4.1), he has heard enough.
+  auto failed = wanted(*of.message, made.report, queue::notify_failure);
+  auto late = wanted(*of.message, made.warn, queue::notify_delay);
+  mark_all_but(of.state, made.report, failed, queue::mark_reported);
+  mark_all_but(of.state, made.warn, late, queue::mark_warned);
+  of.reported.clear();
+  of.warned.clear();
+  // One after the other: what is left comes up again when this one is durable.
+  if (!failed.empty())
+    send_report(of, mail::dsn_kind::failure, of.reported = std::move(failed));
+  else if (!made.succeed.empty())
+    send_report(of, mail::dsn_kind::relayed, of.reported = made.succeed);
+  else if (!late.empty())
+    send_report(of, mail::dsn_kind::delay, of.warned = std::move(late));
+}
+
+void spooler::send_report(entry& of, mail::dsn_kind kind, const std::vector<std::uint32_t>& recipients) {
   of.reporting = true;
-  of.reported = made.report;
-  of.warned = delay ? made.warn : std::vector<std::uint32_t>{};
-  send(handles_->bouncer, report_failure{of.message, std::make_shared<const queue::record>(of.state),
-                                         delay ? of.warned : of.reported, delay});
+  send(handles_->bouncer,
+       report_failure{of.message, std::make_shared<const queue::record>(of.state), recipients, kind});
 }
 
 void spooler::reported(const message_id& about, bool durable) {

@@ -140,6 +140,7 @@ private:
   void log_outcomes(const entry& of, std::span<const queue::outcome> outcomes, const queue::decision& made);
   void settle(entry& of, const queue::decision& made);
   void ask_for_report(entry& of, const queue::decision& made);
+  void send_report(entry& of, mail::dsn_kind kind, const std::vector<std::uint32_t>& recipients);
   void reported(const message_id& about, bool durable);
   void write(entry& of, change what);
   void issue(entry& of, const change& what);

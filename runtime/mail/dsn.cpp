@@ -62,7 +62,7 @@ dsn_recipient made_safe(const dsn_recipient& raw, dsn_kind kind) {
   safe.remote_ip = sanitise_peer_text(raw.remote_ip, host_max);
   safe.text = sanitise_peer_text(raw.text, text_max);
   if (!is_status(raw.status))
-    safe.status = kind == dsn_kind::failure ? "5.0.0" : "4.0.0";
+    safe.status = kind == dsn_kind::failure ? "5.0.0" : kind == dsn_kind::delay ? "4.0.0" : "2.0.0";
   return safe;
 }
 
@@ -194,6 +194,8 @@ std::string about_recipient(const dsn_recipient& r, dsn_kind kind) {
   const dsn_advice advice = advice_for(r.status);
   std::string out = wrapped("<" + r.final_recipient + ">", 2);
   out += wrapped(what_happened(r), 6);
+  if (kind == dsn_kind::relayed)
+    return out += crlf;
   out += wrapped(advice.meaning, 6);
   if (r.attempts > 1)
     out += wrapped(fmt::format("Tried {} times{}.", r.attempts, kind == dsn_kind::delay ? " so far" : ""), 6);
@@ -214,6 +216,12 @@ std::string opening(const dsn_report& report, std::string_view host) {
     out += wrapped(fmt::format("The message you sent, taken here on {}, could not be delivered to {} named below. The "
                                "relay has given up on {}: nothing more will happen unless you do something.",
                                date_text(report.arrival), whom, many ? "them" : "this address"),
+                   0);
+  else if (report.kind == dsn_kind::relayed)
+    out += wrapped(fmt::format("The message you sent, taken here on {}, was handed over for {} named below to a server "
+                               "that does not report deliveries. You asked to be told, and this is all you will hear "
+                               "unless that server cannot deliver it.",
+                               date_text(report.arrival), whom),
                    0);
   else
     out +=
@@ -254,6 +262,22 @@ std::string diagnostic(const dsn_recipient& r, bool global) {
   return r.reply_code != 0 ? fmt::format("smtp; {} {} {}", r.reply_code, r.status, text) : "X-Hedwig; " + text;
 }
 
+/// RFC 3464 section 2.3.3.
+std::string_view action_of(dsn_kind kind) {
+  return kind == dsn_kind::failure ? "failed" : kind == dsn_kind::delay ? "delayed" : "relayed";
+}
+
+std::string_view subject_of(dsn_kind kind) {
+  switch (kind) {
+  case dsn_kind::failure:
+    return "Your message could not be delivered";
+  case dsn_kind::delay:
+    return "Your message is delayed";
+  default:
+    return "Your message was handed on";
+  }
+}
+
 std::string recipient_fields(const dsn_recipient& r, dsn_kind kind, bool global) {
   std::string out{crlf};
   const std::string host = ascii_only(r.remote_mta.empty() ? r.remote_ip : r.remote_mta);
@@ -261,7 +285,7 @@ std::string recipient_fields(const dsn_recipient& r, dsn_kind kind, bool global)
   if (!original.empty() && original.find(';') != std::string::npos)
     out += folded_field("Original-Recipient", original);
   out += folded_field("Final-Recipient", typed_address(r.final_recipient));
-  out += folded_field("Action", kind == dsn_kind::failure ? "failed" : "delayed");
+  out += folded_field("Action", action_of(kind));
   out += folded_field("Status", r.status);
   if (!host.empty())
     out += folded_field("Remote-MTA", "dns; " + host);
@@ -314,13 +338,12 @@ std::string boundary_for(std::string_view unique, const std::vector<part>& parts
 
 std::string main_header(const dsn_report& report, std::string_view host, std::string_view unique,
                         std::string_view message_id) {
-  const bool failure = report.kind == dsn_kind::failure;
   std::string from = ascii_only(sanitise_peer_text(report.from, address_max));
   if (from.empty())
     from = fmt::format("MAILER-DAEMON@{}", host);
   std::string out = folded_field("From", fmt::format("Mail Delivery System <{}>", from));
   out += folded_field("To", fmt::format("<{}>", sanitise_peer_text(report.sender, address_max)));
-  out += folded_field("Subject", failure ? "Your message could not be delivered" : "Your message is delayed");
+  out += folded_field("Subject", subject_of(report.kind));
   out += folded_field("Date", date_text(report.now));
   out += folded_field("Message-ID", fmt::format("<{}@{}>", unique, host));
   if (!message_id.empty()) {

@@ -15,13 +15,14 @@ namespace hedwig::mail {
 enum class dsn_kind : std::uint8_t {
   failure, ///< given up for these recipients; Action: failed
   delay,   ///< still trying; Action: delayed
+  relayed, ///< handed over to a server that tells nobody what becomes of it; Action: relayed
 };
 
 /// What is said about one recipient. Texts may be raw: make_dsn sanitises, cuts and folds all of them.
 struct dsn_recipient {
   std::string final_recipient;    ///< the address that was tried, without <>
   std::string original_recipient; ///< ORCPT as received ("rfc822;user+2Btag@example.com"); may be empty
-  std::string status;             ///< RFC 3463, "5.1.1"; anything else is replaced by 5.0.0 or 4.0.0
+  std::string status;             ///< RFC 3463, "5.1.1"; anything else is replaced by 5.0.0, 4.0.0 or 2.0.0
   std::string remote_mta;         ///< host name of the server that answered; empty: nobody was reached
   std::string remote_ip;          ///< its address, for people; may be empty
   int reply_code = 0;             ///< of the server; 0: `text` is our own finding

@@ -30,12 +30,19 @@ inline constexpr std::uint8_t notify_success = 2;
 inline constexpr std::uint8_t notify_failure = 4;
 inline constexpr std::uint8_t notify_delay = 8;
 
+/// RET= of RFC 3461: what of the message a report of its failure brings back.
+enum class return_type : std::uint8_t { unsaid, full, headers };
+
 /// One RCPT TO.
 struct recipient {
   std::string address;          ///< without angle brackets, as the client gave it: "Ann@example.com"
-  std::string original_address; ///< ORCPT= decoded ("rfc822;ann@example.com"), empty when absent
+  std::string original_address; ///< ORCPT= as xtext ("rfc822;ann+2Bnews@example.com"), empty when absent
   std::uint8_t notify = 0;
 
+  /// Whether the sender is to hear of such an end (RFC 3461 section 4.1). Unsaid, that is failures and delays.
+  [[nodiscard]] bool hears_of(std::uint8_t event) const noexcept {
+    return ((notify == 0 ? notify_failure | notify_delay : notify) & event) != 0;
+  }
   friend bool operator==(const recipient&, const recipient&) = default;
 };
 
@@ -45,8 +52,8 @@ struct envelope {
   std::vector<recipient> recipients;
   body_type body = body_type::seven_bit;
   bool smtputf8 = false;
-  bool return_headers_only = false; ///< RET=HDRS of RFC 3461
-  std::string envelope_id;          ///< ENVID= decoded, empty when absent
+  return_type returns = return_type::unsaid;
+  std::string envelope_id; ///< ENVID= as xtext, empty when absent
 
   [[nodiscard]] bool null_sender() const noexcept { return reverse_path.empty(); }
   friend bool operator==(const envelope&, const envelope&) = default;

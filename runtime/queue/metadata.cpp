@@ -64,9 +64,11 @@ namespace received_tag {
 enum : std::uint8_t { time = 1, peer_address, peer_port, helo, listener, user, protocol };
 }
 constexpr std::uint64_t flag_smtputf8 = 1;
-constexpr std::uint64_t flag_headers_only = 2;
+constexpr std::uint64_t flag_return_headers = 2;
+constexpr std::uint64_t flag_return_full = 4;
 constexpr std::uint64_t flag_reported = 1;
 constexpr std::uint64_t flag_delay_warned = 2;
+constexpr std::uint64_t flag_success_due = 4;
 
 std::uint64_t number_of(wall_time time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 
@@ -84,7 +86,8 @@ std::string encode_recipient(const recipient& to, const recipient_state& state, 
   out.text(recipient_tag::remote, std::string_view{state.remote}.substr(0, text_max));
   out.number(recipient_tag::last_attempt, number_of(state.last_attempt));
   out.number(recipient_tag::due, number_of(state.due));
-  out.number(recipient_tag::flags, (state.reported ? flag_reported : 0) | (state.delay_warned ? flag_delay_warned : 0));
+  out.number(recipient_tag::flags, (state.reported ? flag_reported : 0) | (state.delay_warned ? flag_delay_warned : 0) |
+                                       (state.success_due ? flag_success_due : 0));
   return out.bytes();
 }
 
@@ -105,7 +108,8 @@ std::string encode(const message& known, const record& state, std::size_t text_m
   out.element(tag::id, {reinterpret_cast<const char*>(known.id.raw.bytes), sizeof known.id.raw.bytes});
   out.text(tag::reverse_path, known.envelope.reverse_path);
   out.number(tag::envelope_flags, (known.envelope.smtputf8 ? flag_smtputf8 : 0) |
-                                      (known.envelope.return_headers_only ? flag_headers_only : 0));
+                                      (known.envelope.returns == return_type::headers ? flag_return_headers : 0) |
+                                      (known.envelope.returns == return_type::full ? flag_return_full : 0));
   out.number(tag::body, static_cast<std::uint64_t>(known.envelope.body));
   out.text(tag::envelope_id, known.envelope.envelope_id);
   out.text(tag::received, encode_received(known.received));
@@ -182,7 +186,9 @@ private:
     case tag::envelope_flags:
       number(field, bits);
       taken.envelope.smtputf8 = (bits & flag_smtputf8) != 0;
-      taken.envelope.return_headers_only = (bits & flag_headers_only) != 0;
+      taken.envelope.returns = (bits & flag_return_headers) != 0 ? return_type::headers
+                               : (bits & flag_return_full) != 0  ? return_type::full
+                                                                 : return_type::unsaid;
       return;
     case tag::body:
       return number(field, taken.envelope.body, static_cast<std::uint64_t>(body_type::binary_mime));
@@ -261,6 +267,7 @@ private:
       number(field, bits);
       state.reported = (bits & flag_reported) != 0;
       state.delay_warned = (bits & flag_delay_warned) != 0;
+      state.success_due = (bits & flag_success_due) != 0;
       return;
     default:
       return;

@@ -82,6 +82,7 @@ void apply_one(record& to, const outcome& ended, wall_time now, const retry_poli
   note(state, ended, now);
   if (ended.kind == outcome_kind::delivered) {
     state.status = recipient_status::delivered;
+    state.success_due = ended.tell_success;
     made.delivered.push_back(ended.recipient);
     return;
   }
@@ -110,6 +111,8 @@ void collect_reports(const record& of, wall_time now, const retry_policy& policy
     auto& state = of.recipients[i];
     if (ended_badly(state) && !state.reported)
       made.report.push_back(i);
+    if (state.success_due && !state.reported)
+      made.succeed.push_back(i);
     if (warning_due(of, state, now, policy))
       made.warn.push_back(i);
   }

@@ -48,7 +48,8 @@ struct recipient_state {
   wall_time due{};          ///< when to try next; while pending
   bool reported = false;    ///< the sender has a DSN about its end (or needs none)
   bool delay_warned = false;
-  bool in_flight = false; ///< some delivery works on it now; never stored
+  bool success_due = false; ///< delivered, and the sender is to be told by us (until `reported`)
+  bool in_flight = false;   ///< some delivery works on it now; never stored
 
   friend bool operator==(const recipient_state&, const recipient_state&) = default;
 };
@@ -83,7 +84,8 @@ struct outcome {
   outcome_kind kind = outcome_kind::deferred;
   queue::reply reply; ///< of a returned one: its text says what it waits for, if there is something to say
   std::string remote;
-  wall_time due{}; ///< of a returned one: when to try; in the past: at once
+  wall_time due{};           ///< of a returned one: when to try; in the past: at once
+  bool tell_success = false; ///< of a delivered one: the sender asked to hear of it, and the server will not tell him
 };
 
 /// See apply().
@@ -108,9 +110,11 @@ struct decision {
   std::vector<std::uint32_t> deferred; ///< unknown ones too
   std::vector<std::uint32_t> failed;   ///< failed or expired
 
-  /// Filled only when nothing is in flight any more, so that one round makes one DSN: failures the sender has not
-  /// heard of, and recipients the delay warning is now due for. After the DSN is durable: mark_reported, mark_warned.
+  /// Filled only when nothing is in flight any more, so that one round makes one DSN of a kind: failures the sender has
+  /// not heard of, successes he asked for, and recipients the delay warning is now due for. After the DSN is durable:
+  /// mark_reported, mark_warned.
   std::vector<std::uint32_t> report;
+  std::vector<std::uint32_t> succeed;
   std::vector<std::uint32_t> warn;
 };
 

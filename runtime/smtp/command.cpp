@@ -89,6 +89,124 @@ std::optional<standard_reply> take_body_type(const parameter& given, mail_parame
   return std::nullopt;
 }
 
+// RFC 3461 section 4: what stands in a report must be printable ASCII once it is decoded.
+bool is_printable_xtext(std::string_view text) noexcept {
+  auto hex = [](char c) { return ascii::is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] < 33 || text[i] > 126 || text[i] == '=')
+      return false;
+    if (text[i] != '+')
+      continue;
+    if (text.size() - i < 3 || hex(text[i + 1]) < 2 || hex(text[i + 2]) < 0)
+      return false;
+    auto octet = hex(text[i + 1]) * 16 + hex(text[i + 2]);
+    if (octet > 126)
+      return false;
+    i += 2;
+  }
+  return !text.empty();
+}
+
+std::optional<standard_reply> take_return(const parameter& given, mail_parameters& out) {
+  if (out.returns != return_type::unsaid)
+    return replies::repeated_parameter;
+  if (given.value && ascii::equal_ignoring_case(*given.value, "FULL"))
+    out.returns = return_type::full;
+  else if (given.value && ascii::equal_ignoring_case(*given.value, "HDRS"))
+    out.returns = return_type::headers;
+  else
+    return replies::bad_parameter;
+  return std::nullopt;
+}
+
+std::optional<standard_reply> take_envelope_id(const parameter& given, mail_parameters& out) {
+  if (!out.envelope_id.empty())
+    return replies::repeated_parameter;
+  if (!given.value || given.value->size() > envelope_id_octets_max || !is_printable_xtext(*given.value))
+    return replies::bad_parameter;
+  out.envelope_id = *given.value;
+  return std::nullopt;
+}
+
+std::uint8_t notify_bit(std::string_view word) noexcept {
+  if (ascii::equal_ignoring_case(word, "SUCCESS"))
+    return notify_success;
+  if (ascii::equal_ignoring_case(word, "FAILURE"))
+    return notify_failure;
+  return ascii::equal_ignoring_case(word, "DELAY") ? notify_delay : 0;
+}
+
+// "NEVER", or others of the words, each once.
+std::optional<standard_reply> take_notify(const parameter& given, rcpt_parameters& out) {
+  if (out.notify != 0)
+    return replies::repeated_parameter;
+  if (!given.value)
+    return replies::bad_parameter;
+  auto words = *given.value;
+  if (ascii::equal_ignoring_case(words, "NEVER")) {
+    out.notify = notify_never;
+    return std::nullopt;
+  }
+  for (bool more = true; more;) {
+    auto word = words.substr(0, words.find(','));
+    auto bit = notify_bit(word);
+    if (bit == 0 || (out.notify & bit) != 0)
+      return replies::bad_parameter;
+    out.notify |= bit;
+    more = word.size() < words.size();
+    words.remove_prefix(more ? word.size() + 1 : word.size());
+  }
+  return std::nullopt;
+}
+
+// RFC 6533 section 3: octets outside ASCII as EmbeddedUnicodeChar. `text` is well-formed UTF-8.
+std::string with_embedded_unicode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x80) {
+      out += text[i++];
+      continue;
+    }
+    std::size_t octets = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    std::uint32_t code_point = lead & (0x7FU >> octets);
+    for (std::size_t k = 1; k < octets; ++k)
+      code_point = code_point << 6U | (static_cast<unsigned char>(text[i + k]) & 0x3FU);
+    std::array<char, 8> digits{};
+    auto end = std::to_chars(digits.data(), digits.data() + digits.size(), code_point, 16).ptr;
+    std::transform(digits.data(), end, digits.data(), [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
+    out.append("\\x{").append(digits.data(), end).append("}");
+    i += octets;
+  }
+  return out;
+}
+
+// "type;xtext". Whether the client may write UTF-8 here, MAIL has said: see the session.
+std::optional<standard_reply> take_original_recipient(const parameter& given, const grammar& allowed,
+                                                      rcpt_parameters& out) {
+  if (!out.original_recipient.empty())
+    return replies::repeated_parameter;
+  auto value = given.value.value_or(std::string_view{});
+  auto type = value.substr(0, value.find(';'));
+  auto is_atom = [](char c) { return ascii::is_alnum(c) || std::string_view{"!#$%&'*+-/=?^_`{|}~"}.contains(c); };
+  if (value.size() > original_recipient_octets_max || type.empty() || type.size() + 1 >= value.size() ||
+      !std::ranges::all_of(type, is_atom))
+    return replies::bad_parameter;
+  auto address = value.substr(type.size() + 1);
+  if (!mail::is_ascii(address)) {
+    if (!allowed.smtputf8 || !ascii::equal_ignoring_case(type, "utf-8") || !mail::is_utf8(address))
+      return replies::bad_parameter;
+    out.utf8 = true;
+    out.original_recipient = with_embedded_unicode(value);
+    if (out.original_recipient.size() > original_recipient_octets_max)
+      return replies::bad_parameter;
+    address = std::string_view{out.original_recipient}.substr(type.size() + 1);
+  } else {
+    out.original_recipient = value;
+  }
+  return is_printable_xtext(address) ? std::nullopt : std::optional<standard_reply>{replies::bad_parameter};
+}
+
 std::optional<standard_reply> check_auth_parameter(const parameter& given) {
   auto good = given.value && (*given.value == "<>" || decode_xtext(*given.value));
   return good ? std::nullopt : std::optional<standard_reply>{replies::bad_parameter};
@@ -111,6 +229,10 @@ public:
     }
     if (allowed_.auth && ascii::equal_ignoring_case(given.keyword, "AUTH"))
       return std::exchange(auth_seen_, true) ? replies::repeated_parameter : check_auth_parameter(given);
+    if (allowed_.dsn && ascii::equal_ignoring_case(given.keyword, "RET"))
+      return take_return(given, out_);
+    if (allowed_.dsn && ascii::equal_ignoring_case(given.keyword, "ENVID"))
+      return take_envelope_id(given, out_);
     return replies::unknown_parameter;
   }
 
@@ -141,10 +263,17 @@ parsed parse_rcpt(std::string_view arguments, const grammar& allowed) {
   auto path = take_forward_path(arguments);
   if (!path)
     return refused_command{recipient_reply(path.error())};
-  auto unknown = [](const parameter&) { return std::optional<standard_reply>{replies::unknown_parameter}; };
-  if (auto refusal = each_parameter(arguments, allowed, unknown))
+  rcpt_command out{std::move(*path), {}};
+  auto take = [&](const parameter& given) -> std::optional<standard_reply> {
+    if (allowed.dsn && ascii::equal_ignoring_case(given.keyword, "NOTIFY"))
+      return take_notify(given, out.parameters);
+    if (allowed.dsn && ascii::equal_ignoring_case(given.keyword, "ORCPT"))
+      return take_original_recipient(given, allowed, out.parameters);
+    return replies::unknown_parameter;
+  };
+  if (auto refusal = each_parameter(arguments, allowed, take))
     return refused_command{*refusal};
-  return rcpt_command{std::move(*path), {}};
+  return out;
 }
 
 // Wider than the RFC, since names with underscores and the like are common and harmless: nothing is decided by them.

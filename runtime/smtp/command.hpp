@@ -22,20 +22,40 @@ inline constexpr std::size_t auth_line_octets_max = 12288;
 inline constexpr std::size_t helo_octets_max = 255;
 /// Parameters of one MAIL or RCPT.
 inline constexpr std::size_t parameters_max = 16;
+/// Octets of the values of ENVID and ORCPT, as they are written (RFC 3461 sections 4.4 and 4.2).
+inline constexpr std::size_t envelope_id_octets_max = 100;
+inline constexpr std::size_t original_recipient_octets_max = 500;
 
 /// RFC 6152.
 enum class body_type : std::uint8_t { seven_bit, eight_bit };
+
+/// RET= of RFC 3461: what of the message a report of its failure is to bring back.
+enum class return_type : std::uint8_t { unsaid, full, headers };
+
+/// NOTIFY= of RFC 3461, or-ed; none of them: it was not given.
+inline constexpr std::uint8_t notify_never = 1;
+inline constexpr std::uint8_t notify_success = 2;
+inline constexpr std::uint8_t notify_failure = 4;
+inline constexpr std::uint8_t notify_delay = 8;
 
 /// ESMTP parameters of MAIL.
 struct mail_parameters {
   std::optional<std::uint64_t> size; ///< octets, RFC 1870; all ones where the number was too big for 64 bits
   body_type body = body_type::seven_bit;
   bool smtputf8 = false;
+  return_type returns = return_type::unsaid;
+  std::string envelope_id; ///< ENVID= as written: well-formed xtext of printable ASCII; empty: not given
   // AUTH= (RFC 4954 section 5) is checked and forgotten: we trust no client to vouch for another.
 };
 
-/// ESMTP parameters of RCPT; none is known yet.
-struct rcpt_parameters {};
+/// ESMTP parameters of RCPT.
+struct rcpt_parameters {
+  std::uint8_t notify = 0; ///< NOTIFY=; NEVER stands alone
+  /// ORCPT= as written, "rfc822;ann+2Bnews@example.com": type and well-formed xtext of printable ASCII. Of the type
+  /// `utf-8` characters outside ASCII stand here as "\x{HEX}" (RFC 6533 section 3), which every server understands.
+  std::string original_recipient;
+  bool utf8 = false; ///< it was written with such characters as they are, which needs SMTPUTF8
+};
 
 // One type for each command. Views point into the line that was parsed.
 struct helo_command {
@@ -77,6 +97,7 @@ struct grammar {
   bool eight_bit_mime = true;
   bool smtputf8 = true;
   bool auth = true; ///< for MAIL AUTH=
+  bool dsn = true;
 };
 
 /// Parses one line without its CRLF, exact to RFC 5321 section 4.1, but tolerant of white space at the end (section

@@ -41,6 +41,7 @@ struct server_settings {
   bool size = true;
   bool eight_bit_mime = true;
   bool smtputf8 = true;
+  bool dsn = true;
   bool starttls = false;      ///< there is a certificate
   bool require_tls = false;   ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
   bool auth_in_clear = false; ///< AUTH without TLS
@@ -182,7 +183,8 @@ struct session_counters {
   std::uint64_t clear_text_dropped = 0; ///< octets behind STARTTLS: an attack or a broken client
 };
 
-/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3207, 4954, 6152, 6531) as a value without
+/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3207, 3461, 4954, 6152,
+/// 6531) as a value without
 /// I/O, time or policy: bytes go in through feed(), replies gather in output(), and what it cannot decide it asks its
 /// owner through pending(). One thread at a time. Usage:
 ///

@@ -20,7 +20,8 @@ void server_session::on_line(std::string_view line) {
                            .size = offered.size,
                            .eight_bit_mime = offered.eight_bit_mime,
                            .smtputf8 = offered.smtputf8,
-                           .auth = std::ranges::any_of(offered.mechanisms, [this](auto& one) { return offers(one); })});
+                           .auth = std::ranges::any_of(offered.mechanisms, [this](auto& one) { return offers(one); }),
+                           .dsn = offered.dsn});
   if (!parsed)
     bad(parsed.error());
   else if (offered.require_tls && !tls() && !legal_before_tls(*parsed))
@@ -79,6 +80,8 @@ void server_session::say_extensions() {
     output_ += "250-8BITMIME\r\n";
   if (offered.smtputf8)
     output_ += "250-SMTPUTF8\r\n";
+  if (offered.dsn)
+    output_ += "250-DSN\r\n";
   if (offers_starttls())
     output_ += "250-STARTTLS\r\n";
   if (offers_auth()) {
@@ -114,14 +117,14 @@ void server_session::on(mail_command& what) {
     finish(replies::too_many_messages, ask::end_reason::too_many_messages);
     return;
   }
-  transaction_.emplace(transaction{std::move(what.reverse_path), what.parameters, {}});
+  transaction_.emplace(transaction{std::move(what.reverse_path), std::move(what.parameters), {}});
   ask_owner<ask::check_mail>(transaction_->reverse_path, transaction_->parameters);
 }
 
 const standard_reply* server_session::refusal_of(const rcpt_command& what) const noexcept {
   if (!transaction_)
     return greeted_ ? &replies::mail_first : &replies::hello_first;
-  if (!transaction_->parameters.smtputf8 && what.forward_path.needs_smtputf8())
+  if (!transaction_->parameters.smtputf8 && (what.forward_path.needs_smtputf8() || what.parameters.utf8))
     return &replies::recipient_needs_smtputf8;
   return nullptr;
 }
@@ -138,7 +141,7 @@ void server_session::on(rcpt_command& what) {
     say(replies::too_many_recipients);
     return;
   }
-  candidate_.emplace(recipient{std::move(what.forward_path), what.parameters});
+  candidate_.emplace(recipient{std::move(what.forward_path), std::move(what.parameters)});
   ask_owner<ask::check_recipient>(candidate_->forward_path, candidate_->parameters, *transaction_);
 }
 

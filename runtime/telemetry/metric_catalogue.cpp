@@ -141,7 +141,7 @@ constexpr metric_info catalogue[] = {
     {"hedwig_outcomes_unknown_total", counter,
      "Recipients whose connection broke between the final dot and its reply; they are tried again."},
     {"hedwig_retry_window", gauge, "Deferred messages whose due time is in memory; the limit is queue.retry_window."},
-    {"hedwig_dsn_total", counter, "Delivery status notifications made, by kind: failed, delayed.", "kind"},
+    {"hedwig_dsn_total", counter, "Delivery status notifications made, by kind: failed, delayed, relayed.", "kind"},
     {"hedwig_dns_lookups_total", counter, "DNS look-ups, by type (mx, address) and result.", "type", "result"},
     {"hedwig_dns_lookup_seconds",
      histogram,

@@ -22,7 +22,7 @@ stored sample() {
                          {"\"b b\"@[192.0.2.1]", "", 0}};
   envelope.body = body_type::eight_bit_mime;
   envelope.smtputf8 = true;
-  envelope.return_headers_only = true;
+  envelope.returns = return_type::headers;
   envelope.envelope_id = "QQ314159";
   all.message.received = {wall_time{1'795'000'000'123'456'789ns},
                           "2001:db8::1",
@@ -48,6 +48,7 @@ stored sample() {
            wall_time{-1s},
            true,
            true,
+           true,
            false};
   return all;
 }
@@ -60,6 +61,16 @@ void expect_same(const stored& got, const stored& wanted) {
   EXPECT_EQ(got.message.subject, wanted.message.subject);
   EXPECT_EQ(got.message.size, wanted.message.size);
   EXPECT_EQ(got.record, wanted.record);
+}
+
+TEST(metadata, keep_what_of_the_message_is_to_come_back) {
+  for (auto returns : {return_type::unsaid, return_type::full, return_type::headers}) {
+    auto wanted = sample();
+    wanted.message.envelope.returns = returns;
+    auto bytes = encode_metadata(wanted.message, wanted.record);
+    ASSERT_TRUE(bytes);
+    EXPECT_EQ(decode_metadata(*bytes, id)->message.envelope.returns, returns);
+  }
 }
 
 TEST(metadata, comes_back_as_it_was_written) {

@@ -69,6 +69,20 @@ TEST_F(a_record, with_one_delivered_one_failed_one_deferred_reports_once_and_ret
   EXPECT_THAT(third.report, IsEmpty()) << "reported before";
 }
 
+TEST_F(a_record, tells_of_a_success_that_was_asked_for_when_nothing_is_in_flight) {
+  queue_for(2);
+  send_all(start);
+  auto told = ok(0);
+  told.tell_success = true;
+  EXPECT_THAT(end({told}, start + 1s).succeed, IsEmpty());
+  auto last = end({ok(1)}, start + 2s);
+  EXPECT_EQ(last.step, next_step::remove);
+  EXPECT_THAT(last.succeed, ElementsAre(0u));
+  EXPECT_THAT(assess(state, start + 3s, policy).succeed, ElementsAre(0u)) << "also after a restart";
+  mark_reported(state, last.succeed);
+  EXPECT_THAT(assess(state, start + 3s, policy).succeed, IsEmpty());
+}
+
 TEST_F(a_record, gives_up_after_max_retries_with_the_last_reason) {
   queue_for(1);
   auto now = start;

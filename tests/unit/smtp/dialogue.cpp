@@ -106,6 +106,7 @@ void set(dialogue& out, std::string_view rest) {
       {"no-size", [&] { s.size = false; }},
       {"no-8bitmime", [&] { s.eight_bit_mime = false; }},
       {"no-smtputf8", [&] { s.smtputf8 = false; }},
+      {"no-dsn", [&] { s.dsn = false; }},
       {"normalize", [&] { s.limits.data.endings = line_endings::normalize; }},
       {"message-octets-max", [&] { s.limits.data.body_octets_max = number(); }},
       {"line-octets-max", [&] { s.limits.data.line_octets_max = number(); }},
@@ -325,17 +326,30 @@ private:
     auto about = fmt::format("{} <{}> to", session_.protocol_keyword(what.envelope.parameters.smtputf8),
                              what.envelope.reverse_path.text());
     for (auto& to : what.envelope.recipients)
-      about += fmt::format(" <{}>", to.forward_path.text());
+      about += fmt::format(" <{}>{}", to.forward_path.text(), notes(to.parameters));
     if (what.envelope.parameters.size)
       about += fmt::format(" SIZE={}", *what.envelope.parameters.size);
     if (what.envelope.parameters.body == body_type::eight_bit)
       about += " 8BITMIME";
     if (what.envelope.parameters.smtputf8)
       about += " SMTPUTF8";
+    if (what.envelope.parameters.returns != return_type::unsaid)
+      about += what.envelope.parameters.returns == return_type::full ? " RET=FULL" : " RET=HDRS";
+    if (!what.envelope.parameters.envelope_id.empty())
+      about += " ENVID=" + what.envelope.parameters.envelope_id;
     if (!session_.identity().empty())
       about += " AUTH " + session_.identity();
     messages_.emplace_back(about, text);
     session_.message_taken(fmt::format("M{}", ++taken_));
+  }
+
+  static std::string notes(const rcpt_parameters& of) {
+    std::string out;
+    for (auto [bit, word] : {std::pair{notify_never, " NEVER"}, std::pair{notify_success, " SUCCESS"},
+                             std::pair{notify_failure, " FAILURE"}, std::pair{notify_delay, " DELAY"}})
+      if ((of.notify & bit) != 0)
+        out += word;
+    return of.original_recipient.empty() ? out : out + " ORCPT=" + of.original_recipient;
   }
 
   // "250 ..." stands for a whole reply of that code, whatever it says.

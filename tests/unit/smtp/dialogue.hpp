@@ -13,7 +13,7 @@
 
 namespace hedwig::smtp::test {
 
-/// One line of a dialogue file. tests/unit/smtp/dialogues/README.md tells the format.
+/// One line of a dialogue file. tests/dialogues/README.md tells the format.
 struct step {
   enum class kind { client, server, message, body, tls, end, owner };
   kind what;

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path folder = "tests/unit/smtp/dialogues";
+const fs::path folder = "tests/dialogues";
 
 std::vector<std::string> names() {
   std::vector<std::string> found;

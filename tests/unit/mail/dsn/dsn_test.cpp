@@ -116,6 +116,22 @@ TEST(dsn, says_until_when_it_keeps_trying_in_a_delay_report) {
   EXPECT_THAT(m.text, HasSubstr("Tried 4 times so far."));
 }
 
+TEST(dsn, says_that_a_server_without_reports_has_the_message) {
+  dsn_report r = failure();
+  r.kind = dsn_kind::relayed;
+  r.recipients[0].status = "";
+  r.recipients[0].reply_code = 250;
+  r.recipients[0].text = "queued as 1";
+  r.original = r.original_headers;
+  const dsn_message m = make_dsn(r);
+  const std::string seen = judged(m);
+  EXPECT_THAT(seen, HasSubstr("1.Action=relayed\n"));
+  EXPECT_THAT(seen, HasSubstr("1.Status=2.0.0\n"));
+  EXPECT_THAT(m.text, HasSubstr("handed over for the recipient named below"));
+  EXPECT_THAT(m.text, HasSubstr("text/rfc822-headers"));
+  EXPECT_THAT(m.text, Not(HasSubstr("What you can do")));
+}
+
 TEST(dsn, lists_each_recipient_in_a_block_of_its_own) {
   dsn_report r = failure();
   r.recipients.push_back(r.recipients[0]);
