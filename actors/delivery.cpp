@@ -472,6 +472,7 @@ void delivery::begin_transaction() {
     transaction.body.append(*message.body);
   else
     transaction.body_follows = message.size;
+  transaction.is_binary = message.envelope.body == queue::body_type::binary_mime;
   transaction.is_8bit = message.envelope.body != queue::body_type::seven_bit;
   transaction.needs_smtputf8 = message.envelope.smtputf8;
   transaction.parameters = dsn_parameters(message.envelope);

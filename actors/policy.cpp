@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/policy.hpp"
 
+#include "runtime/base/ascii.hpp"
 #include "runtime/dkim/key.hpp"
 
 #include <algorithm>
@@ -137,6 +138,28 @@ private:
       made_->signer = std::move(*signer);
   }
 
+  void switch_off(const std::vector<std::string>& names, const std::string& path, smtp::server_settings& protocol) {
+    constexpr std::pair<std::string_view, bool smtp::server_settings::*> known[] = {
+        {"PIPELINING", &smtp::server_settings::pipelining},
+        {"SIZE", &smtp::server_settings::size},
+        {"8BITMIME", &smtp::server_settings::eight_bit_mime},
+        {"SMTPUTF8", &smtp::server_settings::smtputf8},
+        {"DSN", &smtp::server_settings::dsn},
+        {"CHUNKING", &smtp::server_settings::chunking},
+        {"BINARYMIME", &smtp::server_settings::binary_mime},
+        {"LIMITS", &smtp::server_settings::tell_limits},
+    };
+    for (auto& name : names) {
+      auto found = std::ranges::find_if(known, [&](auto& one) { return ascii::equal_ignoring_case(name, one.first); });
+      if (found == std::end(known))
+        report_.errors.push_back({path, "disabled_extensions: \"" + name +
+                                            "\" is none that can be switched off: write some of PIPELINING, SIZE, "
+                                            "8BITMIME, SMTPUTF8, DSN, CHUNKING, BINARYMIME, LIMITS"});
+      else
+        protocol.*found->second = false;
+    }
+  }
+
   listener_policy make_listener(const config::listener_settings& listener, const std::string& path) {
     auto& server = made_->settings.server;
     listener_policy made;
@@ -156,6 +179,7 @@ private:
     protocol->require_auth = listener.require_auth;
     if (!server.auth.empty() || !made_->settings.auth.empty())
       protocol->mechanisms = listener.auth_mechanisms;
+    switch_off(listener.disabled_extensions, path + ".disabled_extensions", *protocol);
     auto& limits = protocol->limits;
     limits.data.body_octets_max = server.max_message_size;
     limits.recipients_max = server.max_recipients;

@@ -23,6 +23,31 @@ smtp::tls_facts facts_of(const net::tls_info& info) {
 static_assert(smtp::notify_never == queue::notify_never && smtp::notify_success == queue::notify_success &&
               smtp::notify_failure == queue::notify_failure && smtp::notify_delay == queue::notify_delay);
 
+queue::body_type body_of(smtp::body_type said) {
+  switch (said) {
+  case smtp::body_type::eight_bit:
+    return queue::body_type::eight_bit_mime;
+  case smtp::body_type::binary:
+    return queue::body_type::binary_mime;
+  default:
+    return queue::body_type::seven_bit;
+  }
+}
+
+/// No NUL, and CR and LF as line ends only: whoever reads the header of a binary message must see the lines we saw.
+bool has_plain_header(const rope& message) {
+  auto header = mail::header_block::parse(message);
+  if (!header)
+    return false;
+  return std::ranges::all_of(header->fields(), [](auto& field) {
+    std::string_view text{field.name.data(), field.size};
+    for (std::size_t at = 0; (at = text.find_first_of(std::string_view{"\0\r\n", 3}, at)) != text.npos; at += 2)
+      if (text.substr(at, 2) != "\r\n")
+        return false;
+    return true;
+  });
+}
+
 queue::return_type return_of(smtp::return_type said) {
   switch (said) {
   case smtp::return_type::full:
@@ -182,7 +207,7 @@ std::size_t session::advance(std::string_view data) {
   std::size_t consumed = 0;
   while (consumed < data.size() && protocol_->pending() == nullptr && !protocol_->ended() && halted_ == halt::none) {
     auto rest = data.substr(consumed);
-    if (protocol_->state() == session_state::data && !make_room(rest.size())) {
+    if (protocol_->receiving() && !make_room(rest.size())) {
       wait_for(halt::memory);
       break;
     }
@@ -413,6 +438,10 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
     relay().counts.refused("header").add();
     return std::unexpected<smtp::reply>{smtp::header_reply(prepared.error())};
   }
+  if (envelope.parameters.body == smtp::body_type::binary && !has_plain_header(text)) {
+    relay().counts.refused("header").add();
+    return std::unexpected<smtp::reply>{smtp::replies::binary_header};
+  }
   if (auto* why = refuse_to_user(*prepared, envelope.recipients.size()))
     return std::unexpected<smtp::reply>{*why};
 
@@ -421,8 +450,7 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
     auto address = one.forward_path.domain().empty() ? server.postmaster : one.forward_path.text();
     made.envelope.recipients.push_back({std::move(address), one.parameters.original_recipient, one.parameters.notify});
   }
-  made.envelope.body = envelope.parameters.body == smtp::body_type::eight_bit ? queue::body_type::eight_bit_mime
-                                                                              : queue::body_type::seven_bit;
+  made.envelope.body = body_of(envelope.parameters.body);
   made.envelope.smtputf8 = envelope.parameters.smtputf8;
   made.envelope.returns = return_of(envelope.parameters.returns);
   made.envelope.envelope_id = envelope.parameters.envelope_id;

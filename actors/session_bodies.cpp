@@ -83,7 +83,7 @@ void session::look_for_room() {
 // ---- staging
 
 void session::stage_if_large() {
-  if (protocol_->state() != session_state::data || protocol_->body_given_up() || halted_ != halt::none)
+  if (!protocol_->receiving() || protocol_->body_given_up() || halted_ != halt::none)
     return;
   auto threshold = policy_->settings.queue.stage_above;
   if (!staged_) {
@@ -188,8 +188,7 @@ void session::give_up_message(const smtp::reply& why) {
 }
 
 void session::drop_unwanted_stage() {
-  auto wanted =
-      protocol_->state() == session_state::data ? !protocol_->body_given_up() : is_open<smtp::ask::take_message>();
+  auto wanted = protocol_->receiving() ? !protocol_->body_given_up() : is_open<smtp::ask::take_message>();
   if (wanted)
     return;
   front_ = {};

@@ -54,6 +54,7 @@ struct listener_settings {
   bool allow_auth_in_clear{};
   std::vector<std::string> auth_mechanisms; ///< capitals, in the order in which they are offered
   foreign_sender sender_policy{};
+  std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
 

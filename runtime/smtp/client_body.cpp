@@ -29,7 +29,8 @@ std::size_t find(std::string_view text, char c, std::size_t from, std::size_t en
 
 } // namespace
 
-body_writer::body_writer(rope body, std::uint64_t more) : body_{std::move(body)}, awaited_{more}, phase_{phase::text} {}
+body_writer::body_writer(rope body, std::uint64_t more, bool binary)
+  : body_{std::move(body)}, awaited_{more}, binary_{binary}, phase_{phase::text} {}
 
 void body_writer::add(rope part) {
   if (phase_ != phase::text || part.size() > awaited_)
@@ -66,10 +67,15 @@ std::size_t body_writer::next(std::vector<slice>& out, std::size_t max_bytes) {
       continue;
     }
     const std::size_t from = offset_;
-    const std::size_t at_border = border(out, part);
-    given += at_border;
-    if (at_border == 0)
+    if (binary_) {
+      const std::size_t size = give(out, part.sub(offset_, std::min(part.size() - offset_, max_bytes - given)));
+      offset_ += size;
+      given += size;
+    } else if (const std::size_t at_border = border(out, part); at_border != 0) {
+      given += at_border;
+    } else {
       given += run(out, part, max_bytes - given);
+    }
     given_ += offset_ - from;
   }
   if (phase_ == phase::end && given < max_bytes)
@@ -144,8 +150,11 @@ std::size_t body_writer::run(std::vector<slice>& out, const slice& part, std::si
 }
 
 std::size_t body_writer::finish(std::vector<slice>& out) {
-  std::size_t given = position_ == position::line_start ? 0 : give(out, line_end);
-  given += give(out, end_of_data);
+  std::size_t given = 0;
+  if (!binary_) {
+    given += position_ == position::line_start ? 0 : give(out, line_end);
+    given += give(out, end_of_data);
+  }
   phase_ = phase::done;
   body_ = {};
   return given;

@@ -14,12 +14,13 @@ namespace hedwig::smtp {
 /// dots at line starts are doubled (RFC 5321 4.5.2), the end gets CRLF where it is missing, then "." CRLF. A bare LF is
 /// sent as CRLF and a bare CR as a space, so that no server, however lax with line ends, can see the end of data before
 /// it is there; a NUL at a line start, which some servers drop, becomes a space too. Lines are never cut. Linear, no
-/// copy, memory independent of the size. Thread: the owner's.
+/// copy, memory independent of the size. Of BODY=BINARYMIME, under BDAT, nothing is changed or added. Thread: the
+/// owner's.
 class body_writer {
 public:
   body_writer() = default;
   /// With `more`, so many bytes follow by add().
-  explicit body_writer(rope body, std::uint64_t more = 0);
+  explicit body_writer(rope body, std::uint64_t more = 0, bool binary = false);
 
   /// The next bytes of a body that comes in parts; more than were announced are a broken invariant (panic).
   void add(rope part);
@@ -32,7 +33,7 @@ public:
   /// of the body a call; what it adds (dots, CRs, the end) can at most double that. Neighbouring pieces may overlap in
   /// memory: a doubled dot is the same dot twice. Gives 0 before the end where add() is awaited.
   std::size_t next(std::vector<slice>& out, std::size_t max_bytes);
-  /// The final dot has been given out.
+  /// All has been given out, with the final dot.
   [[nodiscard]] bool done() const noexcept { return phase_ == phase::done; }
 
 private:
@@ -48,6 +49,7 @@ private:
 
   rope body_;
   std::uint64_t awaited_ = 0;
+  bool binary_ = false;
   std::size_t given_ = 0; ///< of body_
   std::size_t part_ = 0;
   std::size_t offset_ = 0;

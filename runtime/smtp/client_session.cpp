@@ -187,6 +187,10 @@ void client_session::read_capabilities(const server_reply& reply) {
       capabilities_.starttls = true;
     else if (ascii::equal_ignoring_case(keyword, "DSN"))
       capabilities_.dsn = true;
+    else if (ascii::equal_ignoring_case(keyword, "CHUNKING"))
+      capabilities_.chunking = true;
+    else if (ascii::equal_ignoring_case(keyword, "BINARYMIME"))
+      capabilities_.binarymime = true;
     else if (ascii::equal_ignoring_case(keyword, "SIZE"))
       read_size(take_word(rest));
     else if (ascii::equal_ignoring_case(keyword, "AUTH"))
@@ -317,6 +321,8 @@ void client_session::refuse_unsendable() {
   if (limit != 0 && message_size() > limit)
     settle_open(classify(client_stage::mail, local_failure::message_too_big,
                          fmt::format("{} bytes, {} takes {}", message_size(), options_.remote_host, limit)));
+  if (transaction_.is_binary && !(capabilities_.chunking && capabilities_.binarymime))
+    settle_open(classify(client_stage::mail, local_failure::binary_missing, options_.remote_host));
   if (utf8_ && !capabilities_.smtputf8)
     settle_open(classify(client_stage::mail, local_failure::smtputf8_missing, options_.remote_host));
 }
@@ -328,6 +334,8 @@ void client_session::queue_envelope() {
   if (use_pipelining()) {
     while (queue_next_command()) {
     }
+    if (state_ == state::envelope && expected_.empty())
+      finish_transaction(); // nobody was accepted for a chunk
     return;
   }
   if (mail_failed_ || !queue_next_command())
@@ -350,15 +358,30 @@ bool client_session::queue_next_command() {
   case client_stage::rcpt:
     if (queue_rcpt())
       return true;
-    if (!use_pipelining() && accepted_ == 0)
-      return false;
-    say("DATA");
-    expect(client_stage::data);
-    next_command_ = client_stage::body;
-    return true;
+    return transaction_.is_binary ? queue_chunk() : queue_data();
   default:
     return false;
   }
+}
+
+bool client_session::queue_data() {
+  if (!use_pipelining() && accepted_ == 0)
+    return false;
+  say("DATA");
+  expect(client_stage::data);
+  next_command_ = client_stage::body;
+  return true;
+}
+
+/// The message as one chunk, once it is known that somebody gets it: it goes out without a 354 between.
+bool client_session::queue_chunk() {
+  if (!expected_.empty() || mail_failed_ || accepted_ == 0)
+    return false;
+  say(fmt::format("BDAT {} LAST", message_size()));
+  next_command_ = client_stage::body;
+  state_ = state::body;
+  body_ = body_writer{std::move(transaction_.body), transaction_.body_follows, true};
+  return true;
 }
 
 bool client_session::queue_rcpt() {
@@ -377,7 +400,9 @@ std::string client_session::mail_command() const {
   std::string line = fmt::format("MAIL FROM:<{}>", transaction_.reverse_path);
   if (capabilities_.size)
     line += fmt::format(" SIZE={}", message_size());
-  if (transaction_.is_8bit && capabilities_.eightbitmime)
+  if (transaction_.is_binary)
+    line += " BODY=BINARYMIME";
+  else if (transaction_.is_8bit && capabilities_.eightbitmime)
     line += " BODY=8BITMIME";
   if (utf8_)
     line += " SMTPUTF8";

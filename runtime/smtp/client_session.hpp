@@ -76,6 +76,8 @@ struct server_capabilities {
   bool smtputf8 = false;
   bool starttls = false;
   bool dsn = false;
+  bool chunking = false;
+  bool binarymime = false;
   bool size = false;
   std::uint64_t size_max = 0; ///< 0: not told
   bool auth_plain = false;
@@ -96,6 +98,7 @@ struct client_transaction {
   rope body;                                     ///< header section and body as stored, not dot-stuffed
   std::uint64_t body_follows = 0; ///< bytes of it that add_body() brings, behind `body`, once they are wanted
   bool is_8bit = false;           ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
+  bool is_binary = false;         ///< BODY=BINARYMIME, by BDAT; servers without these cannot have it
   bool needs_smtputf8 = false;    ///< by its header; addresses outside ASCII set it by themselves
 };
 
@@ -191,7 +194,7 @@ private:
     handshake,
     auth,
     idle,
-    envelope, ///< RSET, MAIL, RCPT, DATA: the front of expected_ says which reply is next
+    envelope, ///< RSET, MAIL, RCPT, DATA or BDAT: the front of expected_ says which reply is next
     body,
     final_dot,
     lone_dot, ///< 354 came though nobody was accepted: an empty message is on its way (RFC 2920 3.1)
@@ -236,6 +239,8 @@ private:
   void queue_envelope();
   bool queue_next_command();
   bool queue_rcpt();
+  bool queue_data();
+  bool queue_chunk();
   [[nodiscard]] std::string mail_command() const;
   [[nodiscard]] bool use_pipelining() const noexcept;
   [[nodiscard]] bool in_transaction() const noexcept;

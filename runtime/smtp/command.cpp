@@ -79,11 +79,13 @@ std::optional<standard_reply> take_size(const parameter& given, mail_parameters&
   return std::nullopt;
 }
 
-std::optional<standard_reply> take_body_type(const parameter& given, mail_parameters& out) {
+std::optional<standard_reply> take_body_type(const parameter& given, const grammar& allowed, mail_parameters& out) {
   if (!given.value)
     return replies::bad_parameter;
-  if (ascii::equal_ignoring_case(*given.value, "8BITMIME"))
+  if (allowed.eight_bit_mime && ascii::equal_ignoring_case(*given.value, "8BITMIME"))
     out.body = body_type::eight_bit;
+  else if (allowed.binary_mime && ascii::equal_ignoring_case(*given.value, "BINARYMIME"))
+    out.body = body_type::binary;
   else if (!ascii::equal_ignoring_case(*given.value, "7BIT"))
     return replies::unknown_parameter; // RFC 5321 section 4.1.1.11: a value that cannot be implemented
   return std::nullopt;
@@ -220,8 +222,8 @@ public:
   std::optional<standard_reply> operator()(const parameter& given) {
     if (allowed_.size && ascii::equal_ignoring_case(given.keyword, "SIZE"))
       return take_size(given, out_);
-    if (allowed_.eight_bit_mime && ascii::equal_ignoring_case(given.keyword, "BODY"))
-      return std::exchange(body_seen_, true) ? replies::repeated_parameter : take_body_type(given, out_);
+    if ((allowed_.eight_bit_mime || allowed_.binary_mime) && ascii::equal_ignoring_case(given.keyword, "BODY"))
+      return std::exchange(body_seen_, true) ? replies::repeated_parameter : take_body_type(given, allowed_, out_);
     if (allowed_.smtputf8 && ascii::equal_ignoring_case(given.keyword, "SMTPUTF8")) {
       if (std::exchange(out_.smtputf8, true))
         return replies::repeated_parameter;
@@ -300,6 +302,19 @@ parsed parse_auth(std::string_view arguments) {
   return auth_command{mechanism, rest.empty() ? std::nullopt : std::optional{rest}};
 }
 
+// "10" or "10 LAST". A fault is told apart from those of other commands: see the session.
+parsed parse_bdat(std::string_view arguments) {
+  auto digits = arguments.substr(0, arguments.find(' '));
+  bdat_command out;
+  auto read = std::from_chars(digits.data(), digits.data() + digits.size(), out.octets);
+  auto rest = arguments.substr(digits.size());
+  skip_spaces(rest);
+  out.last = ascii::equal_ignoring_case(rest, "LAST");
+  out.malformed = digits.empty() || !std::ranges::all_of(digits, ascii::is_digit) || digits.size() > size_digits_max ||
+                  read.ec != std::errc{} || (!rest.empty() && !out.last);
+  return out;
+}
+
 template <class Command>
 parsed without_arguments(std::string_view arguments, const grammar&) {
   if (!arguments.empty())
@@ -335,7 +350,7 @@ constexpr std::array verbs{
                }},
     verb_entry{"EXPN", any_arguments<expn_command>},
     verb_entry{"HELP", any_arguments<help_command>},
-    verb_entry{"BDAT", any_arguments<bdat_command>},
+    verb_entry{"BDAT", [](std::string_view text, const grammar&) { return parse_bdat(text); }},
 };
 
 constexpr std::array<std::string_view, 10> http_verbs{"GET",     "POST",    "PUT",   "HEAD",  "DELETE",
@@ -356,8 +371,11 @@ const verb_entry* find_verb(std::string_view line) noexcept {
 } // namespace
 
 std::expected<any_command, standard_reply> parse_command(std::string_view line, const grammar& allowed) {
-  if (std::ranges::any_of(line, ascii::is_control))
+  if (std::ranges::any_of(line, ascii::is_control)) {
+    if (verb_of(line) == "BDAT")
+      return bdat_command{.malformed = true};
     return refused_command{replies::bad_bytes};
+  }
   while (line.ends_with(' '))
     line.remove_suffix(1);
   if (auto* entry = find_verb(line)) {

@@ -26,8 +26,8 @@ inline constexpr std::size_t parameters_max = 16;
 inline constexpr std::size_t envelope_id_octets_max = 100;
 inline constexpr std::size_t original_recipient_octets_max = 500;
 
-/// RFC 6152.
-enum class body_type : std::uint8_t { seven_bit, eight_bit };
+/// RFC 6152, RFC 3030.
+enum class body_type : std::uint8_t { seven_bit, eight_bit, binary };
 
 /// RET= of RFC 3461: what of the message a report of its failure is to bring back.
 enum class return_type : std::uint8_t { unsaid, full, headers };
@@ -78,7 +78,12 @@ struct starttls_command {};
 struct vrfy_command {};
 struct expn_command {};
 struct help_command {};
-struct bdat_command {};
+/// RFC 3030 section 2.
+struct bdat_command {
+  std::uint64_t octets = 0; ///< that follow the line
+  bool last = false;
+  bool malformed = false; ///< nobody knows where the chunk ends
+};
 struct auth_command {
   std::string_view mechanism;                       ///< as given
   std::optional<std::string_view> initial_response; ///< base64; "=" for an empty one (RFC 4954 section 4)
@@ -98,6 +103,7 @@ struct grammar {
   bool smtputf8 = true;
   bool auth = true; ///< for MAIL AUTH=
   bool dsn = true;
+  bool binary_mime = true;
 };
 
 /// Parses one line without its CRLF, exact to RFC 5321 section 4.1, but tolerant of white space at the end (section

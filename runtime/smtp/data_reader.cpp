@@ -32,6 +32,12 @@ private:
 };
 
 std::size_t data_reader::feed(std::string_view bytes) {
+  if (framing_ == data_framing::binary) {
+    keep_text(bytes);
+    if (fault_ != data_fault::none)
+      swallowed_octets_ += bytes.size();
+    return bytes.size();
+  }
   cursor at;
   at.here = bytes.data();
   at.end = bytes.data() + bytes.size();
@@ -64,10 +70,20 @@ std::size_t data_reader::feed(std::string_view bytes) {
   return used;
 }
 
+void data_reader::finish() {
+  if (state_ == state::after_cr)
+    bare_line_end("\r\n");
+  else if (state_ == state::in_line && line_octets_ != 0)
+    keep_text("\r\n");
+  state_ = state::done;
+  if (fault_ == data_fault::none)
+    seal();
+}
+
 void data_reader::at_line_start(cursor& at) {
   line_octets_ = 0;
   state_ = state::in_line;
-  if (*at.here == '.') {
+  if (*at.here == '.' && framing_ == data_framing::dots) {
     state_ = state::dot;
     ++at.here;
   }

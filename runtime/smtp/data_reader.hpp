@@ -19,6 +19,13 @@ enum class line_endings : std::uint8_t {
 /// that the answer does not depend on how the bytes were cut.
 enum class data_fault : std::uint8_t { none, abandoned, line_too_long, nul, bare_line_end, too_big };
 
+/// How the end of a message is told, and what its bytes may be.
+enum class data_framing : std::uint8_t {
+  dots,    ///< DATA: CR LF . CR LF ends it, and dots at line starts are stuffed
+  counted, ///< BDAT (RFC 3030): finish() ends it; lines as under DATA, dots mean nothing
+  binary,  ///< the same of BODY=BINARYMIME: any bytes, kept as they are
+};
+
 struct data_limits {
   std::size_t body_octets_max = 26'214'400;
   /// RFC 5321 says 998, and nobody keeps to it; longer ones are taken up to here and never cut.
@@ -30,20 +37,26 @@ struct data_limits {
 inline constexpr std::size_t body_slice_octets_first = 4096;
 inline constexpr std::size_t body_slice_octets_max = 64 * 1024;
 
-/// Reads what follows 354 (RFC 5321 section 4.1.1.4): removes stuffed dots, finds the end, keeps the body in a rope.
-/// Any division of the input gives the same body and fault. One copy a byte, no allocation but the buffers.
+/// Reads what follows 354 (RFC 5321 section 4.1.1.4) or BDAT: removes stuffed dots, finds the end, keeps the body in a
+/// rope. Any division of the input gives the same body and fault, and BDAT what DATA would have given. One copy a byte,
+/// no allocation but the buffers.
 class data_reader {
 public:
-  explicit data_reader(const data_limits& limits) noexcept : limits_{limits} {}
+  explicit data_reader(const data_limits& limits, data_framing framing = data_framing::dots) noexcept
+    : limits_{limits}, framing_{framing} {}
 
   /// Consumes up to the end of the message; all of `bytes` when it is not in there.
   [[nodiscard]] std::size_t feed(std::string_view bytes);
-  /// CR LF . CR LF was seen.
+  /// BDAT: all of it was fed. A last line without its end gets one, as its client had given it under DATA.
+  void finish();
+  /// CR LF . CR LF was seen, or finish() called.
   [[nodiscard]] bool done() const noexcept { return state_ == state::done; }
   /// What is wrong, so far. What was held is gone then.
   [[nodiscard]] data_fault fault() const noexcept { return fault_; }
   /// Frees the body and only looks for the end from here on.
   void abandon() noexcept { fail(data_fault::abandoned); }
+  /// The same, of a message that is announced to be too big.
+  void refuse_size() noexcept { fail(data_fault::too_big); }
 
   /// Octets of the body so far, taken ones included.
   [[nodiscard]] std::uint64_t body_octets() const noexcept { return body_octets_; }
@@ -74,6 +87,7 @@ private:
   void fail(data_fault why) noexcept;
 
   data_limits limits_;
+  data_framing framing_;
   state state_ = state::line_start;
   data_fault fault_ = data_fault::none;
   std::size_t line_octets_ = 0;

@@ -85,6 +85,7 @@ constexpr failure_rule failure_rules[] = {
     {local_failure::tls_failed, deferred, next_step::next_host, {4, 7, 5}, "TLS failed"},
     {local_failure::auth_not_offered, deferred, next_step::next_host, {4, 7, 0}, "cannot authenticate"},
     {local_failure::smtputf8_missing, failed, next_step::next_host, {5, 6, 7}, "the server has no SMTPUTF8"},
+    {local_failure::binary_missing, failed, next_step::next_host, {5, 6, 3}, "the server takes no binary messages"},
     {local_failure::message_too_big, failed, next_step::none, {5, 3, 4}, "message is bigger than the server takes"},
     {local_failure::bad_sender, failed, next_step::none, {5, 1, 7}, "the sender's address cannot be used in SMTP"},
     {local_failure::bad_recipient, failed, next_step::none, {5, 1, 3}, "the address cannot be used in SMTP"},

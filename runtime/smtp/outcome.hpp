@@ -59,6 +59,7 @@ enum class local_failure : std::uint8_t {
   tls_failed,       ///< 4.7.5 handshake or certificate
   auth_not_offered, ///< 4.7.0 we have credentials, the server offers no mechanism we may use here
   smtputf8_missing, ///< 5.6.7 RFC 6531 3.2
+  binary_missing,   ///< 5.6.3 RFC 3030 section 3
   message_too_big,  ///< 5.3.4 RFC 1870 6.1
   bad_sender,       ///< 5.1.7 reverse-path that cannot be put on the wire
   bad_recipient,    ///< 5.1.3 forward-path that cannot be put on the wire

@@ -108,6 +108,10 @@ inline constexpr standard_reply hello_first{503, {5, 5, 1}, "Send EHLO first"};
 inline constexpr standard_reply nested_mail{503, {5, 5, 1}, "MAIL was already given"};
 inline constexpr standard_reply mail_first{503, {5, 5, 1}, "Send MAIL first"};
 inline constexpr standard_reply recipient_first{503, {5, 5, 1}, "Send RCPT first"};
+inline constexpr standard_reply bad_chunk{501, {5, 5, 4}, "Bad chunk size, so nobody knows what follows; closing"};
+inline constexpr standard_reply chunk_after_failure{503, {5, 5, 1}, "This message was refused; send RSET"};
+inline constexpr standard_reply chunks_begun{503, {5, 5, 1}, "The message has begun with BDAT"};
+inline constexpr standard_reply binary_needs_bdat{503, {5, 5, 1}, "BODY=BINARYMIME needs BDAT"};
 inline constexpr standard_reply no_valid_recipients{554, {5, 5, 1}, "No valid recipients"};
 inline constexpr standard_reply mechanism_unknown{504, {5, 5, 4}, "Authentication mechanism not supported"};
 inline constexpr standard_reply unknown_parameter{555, {5, 5, 4}, "Parameter not recognized"};
@@ -144,6 +148,7 @@ inline constexpr standard_reply loop{554, {5, 4, 6}, "Too many hops, this is a m
 /// 5.6.11 is not registered, but is what Exchange says for the same defect and what senders look for.
 inline constexpr standard_reply bare_line_end_in_data{550, {5, 6, 11}, "Bare CR or LF in message"};
 inline constexpr standard_reply nul_in_data{554, {5, 6, 0}, "NUL byte in message"};
+inline constexpr standard_reply binary_header{554, {5, 6, 0}, "Header of a binary message is no text"};
 inline constexpr standard_reply line_too_long_in_data{554, {5, 6, 0}, "Line too long in message"};
 
 // Storage

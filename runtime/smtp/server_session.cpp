@@ -55,6 +55,8 @@ std::string_view to_string_view(ask::end_reason reason) noexcept {
     return "too many commands";
   case ask::end_reason::too_much_swallowed:
     return "too much swallowed";
+  case ask::end_reason::bad_chunk:
+    return "bad chunk";
   }
   return "unknown";
 }
@@ -96,7 +98,7 @@ std::size_t server_session::feed(std::string_view bytes) {
   std::size_t used = 0;
   while (used < bytes.size() && started_ && !question_) {
     auto rest = bytes.substr(used);
-    used += reader_ ? feed_data(rest) : feed_line(rest);
+    used += chunk_ ? feed_chunk(rest) : reads_data() ? feed_data(rest) : feed_line(rest);
   }
   // RFC 3207 section 4.2: what came in clear behind STARTTLS must not be taken for what comes encrypted.
   if (question_ && std::holds_alternative<ask::start_tls>(*question_)) {
@@ -186,6 +188,52 @@ std::size_t server_session::feed_data(std::string_view bytes) {
   return used;
 }
 
+void server_session::begin_reading(data_framing framing) {
+  auto limits = settings_->limits.data;
+  limits.body_octets_max = message_size_max();
+  reader_.emplace(limits, framing);
+}
+
+// The transaction is open and wants it.
+void server_session::begin_chunk() {
+  auto there = std::min<std::uint64_t>(reader_->body_octets(), message_size_max());
+  if (chunk_->octets > message_size_max() - there)
+    reader_->refuse_size();
+  if (chunk_->left == 0)
+    end_of_chunk();
+}
+
+std::size_t server_session::feed_chunk(std::string_view bytes) {
+  auto piece = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), chunk_->left)));
+  chunk_->left -= piece.size();
+  auto wanted = chunk_->refusal == nullptr;
+  auto used = wanted ? reader_->feed(piece) : piece.size();
+  auto swallowed = wanted ? reader_->swallowed_octets() : chunks_swallowed_ += used;
+  if (swallowed > settings_->limits.swallowed_octets_max)
+    finish(wanted ? data_reply(reader_->fault()) : *chunk_->refusal, ask::end_reason::too_much_swallowed);
+  else if (chunk_->left == 0)
+    end_of_chunk();
+  return used;
+}
+
+void server_session::end_of_chunk() {
+  auto ended = *std::exchange(chunk_, std::nullopt);
+  if (ended.refusal != nullptr) {
+    if (ended.last && chunks_ == chunks::failed)
+      reset_transaction();
+    bad(*ended.refusal);
+    return;
+  }
+  if (ended.last) {
+    reader_->finish();
+    end_of_data();
+  } else if (reader_->fault() != data_fault::none) {
+    refuse_data(false);
+  } else {
+    output_.append("250 2.0.0 ").append(std::to_string(ended.octets)).append(" octets received\r\n");
+  }
+}
+
 void server_session::end_of_data() {
   auto fault = reader_->fault();
   if (fault == data_fault::none) {
@@ -196,10 +244,22 @@ void server_session::end_of_data() {
     ask_owner<ask::take_message>(std::move(envelope), std::move(body), octets);
     return;
   }
+  refuse_data(true);
+}
+
+// `over`: nothing of the message follows.
+void server_session::refuse_data(bool over) {
+  auto fault = reader_->fault();
   ++counters_.messages_refused;
   auto why =
       fault == data_fault::abandoned && abandoned_with_ ? *abandoned_with_ : static_cast<reply>(data_reply(fault));
-  reset_transaction();
+  if (over) {
+    reset_transaction();
+  } else {
+    reader_.reset();
+    abandoned_with_.reset();
+    chunks_ = chunks::failed;
+  }
   say(why);
   if (why.code == 421)
     finish(ask::end_reason::refused);
@@ -218,9 +278,13 @@ void server_session::accept() {
     ++counters_.recipients_accepted;
     say(replies::recipient_ok);
   } else if (answers<ask::check_data>()) {
-    auto limits = settings_->limits.data;
-    limits.body_octets_max = message_size_max();
-    reader_.emplace(limits);
+    if (chunk_) {
+      chunks_ = chunks::begun;
+      begin_reading(transaction_->parameters.body == body_type::binary ? data_framing::binary : data_framing::counted);
+      begin_chunk();
+      return;
+    }
+    begin_reading(data_framing::dots);
     say(replies::start_data);
   } else if (!ended_) {
     panic("server_session: accept() without a question");
@@ -242,7 +306,15 @@ void server_session::refuse(const reply& why) {
     ++counters_.recipients_refused;
   } else if (answers<ask::take_message>()) {
     ++counters_.messages_refused;
-  } else if (!answers<ask::check_data>() && !answers_login()) {
+  } else if (answers<ask::check_data>()) {
+    if (chunk_ && !end) { // answered when it has been read
+      chunks_ = chunks::begun;
+      begin_reading(data_framing::counted);
+      abandon_message(why);
+      begin_chunk();
+      return;
+    }
+  } else if (!answers_login()) {
     if (!ended_)
       panic("server_session: refuse() without a question");
     return;
@@ -253,6 +325,7 @@ void server_session::refuse(const reply& why) {
 }
 
 void server_session::refuse_and_end(const reply& why) {
+  chunk_.reset(); // nothing more is read
   refuse(why);
   if (!ended_)
     finish(ask::end_reason::refused);
@@ -265,6 +338,7 @@ void server_session::message_taken(std::string_view id) {
     panic("server_session: message_taken() without a question");
   ++counters_.messages_accepted;
   command_octets_ = 0;
+  chunks_swallowed_ = 0;
   say(reply{250, {2, 0, 0}, std::string{"Ok: queued as "}.append(id)});
 }
 
@@ -304,13 +378,13 @@ session_state server_session::state() const noexcept {
     return session_state::greeting;
   if (question_)
     return session_state::waiting;
-  if (reader_)
+  if (chunk_ || reads_data())
     return session_state::data;
   return sasl_ ? session_state::auth : session_state::command;
 }
 
 bool server_session::idle() const noexcept {
-  return !question_ && !transaction_ && !reader_ && !sasl_ && line_.empty() && !discarding_line_;
+  return !question_ && !transaction_ && !reader_ && !chunk_ && !sasl_ && line_.empty() && !discarding_line_;
 }
 
 std::string_view server_session::protocol_keyword(bool smtputf8) const noexcept {
@@ -352,6 +426,7 @@ void server_session::reset_transaction() noexcept {
   transaction_.reset();
   candidate_.reset();
   reader_.reset();
+  chunks_ = chunks::none;
   abandoned_with_.reset();
   recipients_tried_ = false;
 }

@@ -42,6 +42,9 @@ struct server_settings {
   bool eight_bit_mime = true;
   bool smtputf8 = true;
   bool dsn = true;
+  bool chunking = true;
+  bool binary_mime = true;    ///< with `chunking` only
+  bool tell_limits = true;    ///< LIMITS of RFC 9422
   bool starttls = false;      ///< there is a certificate
   bool require_tls = false;   ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
   bool auth_in_clear = false; ///< AUTH without TLS
@@ -123,7 +126,7 @@ struct check_recipient {
   const rcpt_parameters& parameters;
   const transaction& so_far; ///< without this one
 };
-/// DATA, before the 354: room, memory, a full store. accept() or refuse().
+/// DATA, before the 354, or the first BDAT, before its chunk is read: room, memory, a full store. accept() or refuse().
 struct check_data {
   const transaction& envelope;
 };
@@ -147,6 +150,7 @@ enum class end_reason : std::uint8_t {
   too_many_messages,
   too_many_commands,  ///< command_octets_max
   too_much_swallowed, ///< swallowed_octets_max
+  bad_chunk,          ///< a BDAT whose size cannot be read
 };
 /// Flush output() and close; nothing more is read. Has no answer.
 struct end {
@@ -165,7 +169,7 @@ enum class session_state : std::uint8_t {
   greeting, ///< start() was not called, or check_connect is open
   command,  ///< a command line is expected
   auth,     ///< a SASL response is expected
-  data,     ///< reading a message
+  data,     ///< reading a message, or a chunk of one
   waiting,  ///< a question is open: the peer waits for us
   ended,
 };
@@ -183,8 +187,8 @@ struct session_counters {
   std::uint64_t clear_text_dropped = 0; ///< octets behind STARTTLS: an attack or a broken client
 };
 
-/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3207, 3461, 4954, 6152,
-/// 6531) as a value without
+/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3030, 3207, 3461,
+/// 4954, 6152, 6531, 9422) as a value without
 /// I/O, time or policy: bytes go in through feed(), replies gather in output(), and what it cannot decide it asks its
 /// owner through pending(). One thread at a time. Usage:
 ///
@@ -252,20 +256,22 @@ public:
   /// 421 4.3.0; something of ours broke.
   void fail();
 
-  /// While data: gives up the message, frees what is held, reads to its end and then replies `why` (451 or 452).
+  /// While receiving: gives up the message, frees what is held, reads to its end and then replies `why` (451 or 452).
   void abandon_message(const reply& why);
-  /// While data: moves out what arrived, to be staged; take_message brings the rest. The owner drops its stage when the
-  /// state leaves `data` without a take_message.
+  /// While receiving: moves out what arrived, to be staged; take_message brings the rest. The owner drops its stage
+  /// when receiving() ends without a take_message.
   [[nodiscard]] rope take_body();
   /// Octets of memory that the message being read, or waiting to be taken, holds.
   [[nodiscard]] std::size_t body_octets_held() const noexcept;
-  /// While data: what that comes to at most when `count` octets more are fed.
+  /// While receiving: what that comes to at most when `count` octets more are fed.
   [[nodiscard]] std::size_t body_octets_held_after(std::size_t count) const noexcept {
     return reader_ ? reader_->held_octets_after(count) : 0;
   }
-  /// While data: the message cannot be taken any more, and is only read to its end.
+  /// A message is being read: `state` is data, or command between two chunks.
+  [[nodiscard]] bool receiving() const noexcept { return reader_.has_value(); }
+  /// While receiving: the message cannot be taken any more, and is only read to its end.
   [[nodiscard]] bool body_given_up() const noexcept { return reader_ && reader_->fault() != data_fault::none; }
-  /// Octets of the message being read so far; 0 outside of data.
+  /// Octets of the message being read so far; 0 where none is.
   [[nodiscard]] std::uint64_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
 
   [[nodiscard]] session_state state() const noexcept;
@@ -315,6 +321,7 @@ private:
   void on(http_command& what);
   [[nodiscard]] const standard_reply* refusal_of(const mail_command& what) const noexcept;
   [[nodiscard]] const standard_reply* refusal_of(const rcpt_command& what) const noexcept;
+  [[nodiscard]] const standard_reply* refusal_of(const bdat_command& what) const noexcept;
   [[nodiscard]] const standard_reply* refusal_of(const auth_command& what) const noexcept;
 
   // The rest of the dialogue.
@@ -333,6 +340,12 @@ private:
   void decode_and_continue_auth(std::string_view base64);
   std::size_t feed_data(std::string_view bytes);
   void end_of_data();
+  void refuse_data(bool over);
+  void begin_reading(data_framing framing);
+  void begin_chunk();
+  std::size_t feed_chunk(std::string_view bytes);
+  void end_of_chunk();
+  [[nodiscard]] bool reads_data() const noexcept { return reader_ && chunks_ == chunks::none; }
   void bad(const standard_reply& why);
   void say(const reply& what);
   void say(const standard_reply& what) { append_wire(output_, what); }
@@ -345,6 +358,20 @@ private:
   template <class Question>
   [[nodiscard]] bool answers();
 
+  // The chunk of a BDAT that is being read.
+  struct chunk {
+    std::uint64_t octets = 0;
+    std::uint64_t left = 0;
+    bool last = false;
+    const standard_reply* refusal = nullptr; // it is read over, and this its answer
+  };
+  // Of the open transaction.
+  enum class chunks : std::uint8_t {
+    none,
+    begun,
+    failed // one was refused: the following ones are read over (RFC 3030 section 2)
+  };
+
   std::shared_ptr<const server_settings> settings_;
   connection_facts facts_;
   std::string output_;
@@ -353,6 +380,9 @@ private:
   std::optional<transaction> transaction_;
   std::optional<recipient> candidate_; // asked about
   std::optional<data_reader> reader_;
+  std::optional<chunk> chunk_;
+  chunks chunks_ = chunks::none;
+  std::uint64_t chunks_swallowed_ = 0; // octets of chunks read over
   std::optional<reply> abandoned_with_;
   std::unique_ptr<sasl_exchange> sasl_;
   std::string mechanism_;

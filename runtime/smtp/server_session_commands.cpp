@@ -21,7 +21,8 @@ void server_session::on_line(std::string_view line) {
                            .eight_bit_mime = offered.eight_bit_mime,
                            .smtputf8 = offered.smtputf8,
                            .auth = std::ranges::any_of(offered.mechanisms, [this](auto& one) { return offers(one); }),
-                           .dsn = offered.dsn});
+                           .dsn = offered.dsn,
+                           .binary_mime = offered.chunking && offered.binary_mime});
   if (!parsed)
     bad(parsed.error());
   else if (offered.require_tls && !tls() && !legal_before_tls(*parsed))
@@ -34,7 +35,8 @@ void server_session::on_line(std::string_view line) {
 bool server_session::legal_before_tls(const any_command& what) const noexcept {
   return std::holds_alternative<helo_command>(what) || std::holds_alternative<noop_command>(what) ||
          std::holds_alternative<rset_command>(what) || std::holds_alternative<quit_command>(what) ||
-         std::holds_alternative<starttls_command>(what) || std::holds_alternative<http_command>(what);
+         std::holds_alternative<starttls_command>(what) || std::holds_alternative<http_command>(what) ||
+         std::holds_alternative<bdat_command>(what); // which is refused there, with its chunk
 }
 
 void server_session::on(helo_command& what) {
@@ -82,6 +84,16 @@ void server_session::say_extensions() {
     output_ += "250-SMTPUTF8\r\n";
   if (offered.dsn)
     output_ += "250-DSN\r\n";
+  if (offered.chunking)
+    output_ += "250-CHUNKING\r\n";
+  if (offered.chunking && offered.binary_mime)
+    output_ += "250-BINARYMIME\r\n";
+  if (offered.tell_limits)
+    output_.append("250-LIMITS MAILMAX=")
+        .append(std::to_string(offered.limits.messages_max))
+        .append(" RCPTMAX=")
+        .append(std::to_string(offered.limits.recipients_max))
+        .append("\r\n");
   if (offers_starttls())
     output_ += "250-STARTTLS\r\n";
   if (offers_auth()) {
@@ -124,6 +136,8 @@ void server_session::on(mail_command& what) {
 const standard_reply* server_session::refusal_of(const rcpt_command& what) const noexcept {
   if (!transaction_)
     return greeted_ ? &replies::mail_first : &replies::hello_first;
+  if (chunks_ != chunks::none)
+    return &replies::chunks_begun;
   if (!transaction_->parameters.smtputf8 && (what.forward_path.needs_smtputf8() || what.parameters.utf8))
     return &replies::recipient_needs_smtputf8;
   return nullptr;
@@ -148,6 +162,10 @@ void server_session::on(rcpt_command& what) {
 void server_session::on(data_command&) {
   if (!transaction_)
     bad(greeted_ ? replies::mail_first : replies::hello_first);
+  else if (chunks_ != chunks::none)
+    bad(replies::chunks_begun);
+  else if (transaction_->parameters.body == body_type::binary)
+    bad(replies::binary_needs_bdat);
   else if (!transaction_->recipients.empty())
     ask_owner<ask::check_data>(*transaction_);
   else
@@ -184,10 +202,41 @@ void server_session::on(help_command&) {
     answer.text += " STARTTLS";
   if (offers_auth())
     answer.text += " AUTH";
+  if (settings_->chunking)
+    answer.text += " BDAT";
   say(answer);
 }
 
-void server_session::on(bdat_command&) { bad(replies::not_implemented); }
+// Whatever is wrong with a BDAT, its chunk follows, and must not be read as commands.
+const standard_reply* server_session::refusal_of(const bdat_command&) const noexcept {
+  if (!settings_->chunking)
+    return &replies::not_implemented;
+  if (settings_->require_tls && !tls())
+    return &replies::tls_required;
+  if (!transaction_)
+    return greeted_ ? &replies::mail_first : &replies::hello_first;
+  if (chunks_ == chunks::failed)
+    return &replies::chunk_after_failure;
+  if (transaction_->recipients.empty())
+    return recipients_tried_ ? &replies::no_valid_recipients : &replies::recipient_first;
+  return nullptr;
+}
+
+void server_session::on(bdat_command& what) {
+  if (what.malformed) {
+    finish(replies::bad_chunk, ask::end_reason::bad_chunk);
+    return;
+  }
+  chunk_ = chunk{.octets = what.octets, .left = what.octets, .last = what.last, .refusal = refusal_of(what)};
+  if (chunk_->refusal != nullptr) {
+    if (chunk_->left == 0)
+      end_of_chunk();
+  } else if (chunks_ == chunks::none) {
+    ask_owner<ask::check_data>(*transaction_);
+  } else {
+    begin_chunk();
+  }
+}
 
 void server_session::on(http_command&) { finish(replies::not_http, ask::end_reason::http); }
 

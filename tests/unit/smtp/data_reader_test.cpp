@@ -132,6 +132,70 @@ TEST(data_reader, gives_what_the_definition_says_for_any_bytes_and_any_cut) {
   EXPECT_GT(sound, 10'000);
 }
 
+// RFC 5321 section 4.5.2, and the end.
+std::string as_data(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '.' && (i == 0 || (i > 1 && text.substr(i - 2, 2) == "\r\n")))
+      out += '.';
+    out += text[i];
+  }
+  return out + (text.empty() || text.ends_with("\r\n") ? "" : "\r\n") + ".\r\n";
+}
+
+outcome read_counted(std::string_view bytes, const data_limits& limits, data_framing framing, std::mt19937& random) {
+  data_reader reader{limits, framing};
+  for (std::size_t used = 0; used < bytes.size();) {
+    auto piece = bytes.substr(used, 1 + random() % 5);
+    auto most = reader.held_octets_after(piece.size());
+    EXPECT_EQ(reader.feed(piece), piece.size());
+    EXPECT_LE(reader.held_octets(), most) << "memory is reserved before it is needed";
+    used += piece.size();
+  }
+  reader.finish();
+  auto body = reader.take_body().flatten();
+  EXPECT_TRUE(reader.fault() != data_fault::none || body.size() == reader.body_octets());
+  return {reader.fault() == data_fault::none ? body : "", reader.fault(), bytes.size(), reader.done()};
+}
+
+TEST(data_reader, stores_of_chunks_what_data_would_have_stored) {
+  std::mt19937 random{20251123};
+  constexpr std::string_view letters{"\r\r\n\n...ab\0", 10};
+  int sound = 0;
+  for (int round = 0; round < 30'000; ++round) {
+    std::string text;
+    for (auto pieces = random() % 16; pieces > 0; --pieces)
+      text += random() % 3 == 0
+                  ? std::string{"\r\n"}
+                  : std::string(1, letters[round % 2 == 0 ? random() % letters.size() : 4 + random() % 5]);
+    data_limits limits;
+    limits.line_octets_max = random() % 4 == 0 ? 3 : 1000;
+    limits.endings = random() % 2 == 0 ? line_endings::strict : line_endings::normalize;
+    auto counted = read_counted(text, limits, data_framing::counted, random);
+    if (!text.ends_with("\r\n") && (text.ends_with('\r') || text.ends_with('\n')))
+      continue; // a bare end at the very end has no twin under DATA
+    auto data = as_data(text);
+    auto twin = read(data, limits, [] { return std::string::npos; });
+    ASSERT_EQ(twin.used, data.size()) << testing::PrintToString(text);
+    ASSERT_EQ(counted.fault, twin.fault) << testing::PrintToString(text);
+    ASSERT_EQ(counted.body, twin.body) << testing::PrintToString(text);
+    sound += counted.fault == data_fault::none ? 1 : 0;
+  }
+  EXPECT_GT(sound, 5'000);
+}
+
+TEST(data_reader, keeps_a_binary_message_as_it_is) {
+  std::mt19937 random{20251124};
+  for (int round = 0; round < 2'000; ++round) {
+    std::string text;
+    for (auto octets = random() % 64; octets > 0; --octets)
+      text += static_cast<char>(random());
+    auto got = read_counted(text, {}, data_framing::binary, random);
+    ASSERT_EQ(got.fault, data_fault::none);
+    ASSERT_EQ(got.body, text);
+  }
+}
+
 TEST(data_reader, size_limit_is_exact_at_every_cut) {
   for (std::size_t size = 90; size < 110; ++size)
     for (std::size_t piece : {1U, 3U, 50U, 1000U}) {

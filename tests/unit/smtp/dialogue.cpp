@@ -107,6 +107,9 @@ void set(dialogue& out, std::string_view rest) {
       {"no-8bitmime", [&] { s.eight_bit_mime = false; }},
       {"no-smtputf8", [&] { s.smtputf8 = false; }},
       {"no-dsn", [&] { s.dsn = false; }},
+      {"no-limits", [&] { s.tell_limits = false; }},
+      {"no-chunking", [&] { s.chunking = false; }},
+      {"no-binarymime", [&] { s.binary_mime = false; }},
       {"normalize", [&] { s.limits.data.endings = line_endings::normalize; }},
       {"message-octets-max", [&] { s.limits.data.body_octets_max = number(); }},
       {"line-octets-max", [&] { s.limits.data.line_octets_max = number(); }},
@@ -152,6 +155,8 @@ void read_line(dialogue& out, std::string_view line, int number) {
     return add(step::kind::message, unescape(rest, 1));
   if (first == "|")
     return add(step::kind::body, unescape(rest, 1) + "\r\n");
+  if (first == "|+")
+    return add(step::kind::body, unescape(rest, 1));
   if (first == "|*") {
     auto count = std::stoi(word(rest));
     for (int n = 1; n <= count; ++n)
@@ -331,6 +336,8 @@ private:
       about += fmt::format(" SIZE={}", *what.envelope.parameters.size);
     if (what.envelope.parameters.body == body_type::eight_bit)
       about += " 8BITMIME";
+    if (what.envelope.parameters.body == body_type::binary)
+      about += " BINARYMIME";
     if (what.envelope.parameters.smtputf8)
       about += " SMTPUTF8";
     if (what.envelope.parameters.returns != return_type::unsaid)

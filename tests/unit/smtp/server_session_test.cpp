@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace hedwig::smtp {
 namespace {
 
@@ -49,6 +51,86 @@ TEST_F(session, consumes_nothing_while_a_question_is_open) {
   EXPECT_EQ(session_.feed(bytes.substr(17)), 15U);
   ASSERT_NE(asked<ask::check_recipient>(), nullptr);
   EXPECT_TRUE(asked<ask::check_recipient>()->so_far.recipients.empty());
+}
+
+// Replies, and what was stored, of one session whose input is cut by `next`.
+template <class Next>
+std::string whole_dialogue(std::string_view bytes, const std::shared_ptr<server_settings>& settings, Next next) {
+  server_session one{settings, {"192.0.2.1", 1234, {}, std::nullopt}};
+  std::string seen;
+  one.start();
+  auto answer = [&] {
+    while (one.pending() != nullptr && !one.ended()) {
+      if (auto* message = std::get_if<ask::take_message>(one.pending())) {
+        seen += one.take_output() + "[" + message->body.flatten() + "]";
+        one.message_taken("X");
+      } else if (std::holds_alternative<ask::start_tls>(*one.pending())) {
+        one.tls_started({"TLSv1.3", "x", {}});
+      } else if (auto* to = std::get_if<ask::check_recipient>(one.pending());
+                 to != nullptr && to->forward_path.text() == "no@b") {
+        one.refuse(replies::recipient_refused);
+      } else {
+        one.accept();
+      }
+    }
+  };
+  answer();
+  while (!bytes.empty() && !one.ended()) {
+    auto piece = bytes.substr(0, next());
+    bytes.remove_prefix(piece.size());
+    while (!piece.empty() && !one.ended()) {
+      piece.remove_prefix(one.feed(piece));
+      answer();
+    }
+  }
+  return seen + one.take_output() + std::string{to_string_view(one.state())};
+}
+
+TEST(any_dialogue, gives_the_same_replies_and_messages_at_every_cut) {
+  std::mt19937 random{20251125};
+  const std::string parts[] = {"EHLO c\r\n",
+                               "MAIL FROM:<a@b>\r\n",
+                               "MAIL FROM:<a@b> BODY=BINARYMIME\r\n",
+                               "RCPT TO:<c@d>\r\n",
+                               "RCPT TO:<no@b>\r\n",
+                               "DATA\r\n",
+                               ".\r\n",
+                               "\r\n.\r\n",
+                               "..x\r\n",
+                               "BDAT 3\r\n",
+                               "BDAT 3 LAST\r\n",
+                               "BDAT 0 LAST\r\n",
+                               "BDAT 40\r\n",
+                               "BDAT x\r\n",
+                               "abc",
+                               "a\r\n",
+                               "\n",
+                               "\r",
+                               "\r\n",
+                               "RSET\r\n",
+                               "NOOP\r\n",
+                               std::string(30, 'y') + "\r\n",
+                               std::string("\0", 1)};
+  auto settings = std::make_shared<server_settings>();
+  settings->limits.bad_commands_max = 10;
+  settings->limits.data.body_octets_max = 60;
+  settings->limits.data.line_octets_max = 20;
+  settings->limits.command_octets_max = 600;
+  std::size_t stored = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    settings->limits.data.endings = round % 2 == 0 ? line_endings::strict : line_endings::normalize;
+    std::string bytes = parts[0];
+    for (auto more = random() % 40; more > 0; --more) {
+      auto which = random() % (std::size(parts) + 8); // what leads to a message comes more often
+      bytes += which < std::size(parts) ? parts[which] : which % 2 == 0 ? parts[1] + parts[3] : parts[10] + parts[14];
+    }
+    auto whole = whole_dialogue(bytes, settings, [] { return std::string::npos; });
+    stored += whole.find("queued") != std::string::npos ? 1 : 0;
+    ASSERT_EQ(whole_dialogue(bytes, settings, [] { return std::size_t{1}; }), whole) << testing::PrintToString(bytes);
+    ASSERT_EQ(whole_dialogue(bytes, settings, [&] { return 1 + random() % 9; }), whole)
+        << testing::PrintToString(bytes);
+  }
+  EXPECT_GT(stored, 2'000U);
 }
 
 TEST_F(session, holds_no_more_memory_than_the_message_needs) {

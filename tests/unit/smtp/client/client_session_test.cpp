@@ -350,6 +350,71 @@ TEST_P(client, sends_dsn_parameters_only_where_offered) {
   EXPECT_EQ(without.said(), "MAIL FROM:<me@relay.test>\r\nRCPT TO:<a@x.test>\r\nDATA\r\n");
 }
 
+constexpr std::string_view binary_esmtp =
+    "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 BINARYMIME\r\n";
+
+const std::string binary_text = "S: t\r\n\r\n.\r\n\n\0\r."s;
+
+client_transaction binary_message(std::vector<std::string> recipients = {"a@x.test"}) {
+  auto t = message(std::move(recipients), binary_text);
+  t.is_binary = t.is_8bit = true;
+  return t;
+}
+
+TEST_P(client, sends_a_binary_message_as_one_chunk_byte_for_byte) {
+  for (auto ehlo : {std::string{binary_esmtp}, std::string{"250-mx\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"}}) {
+    line l = connect().open(ehlo);
+    l.session.begin(binary_message());
+    auto said = l.said();
+    l.server("250 ok\r\n");
+    said += l.said();
+    l.server("250 ok\r\n");
+    said += l.said();
+    EXPECT_EQ(said,
+              "MAIL FROM:<me@relay.test> BODY=BINARYMIME\r\nRCPT TO:<a@x.test>\r\nBDAT 15 LAST\r\n" + binary_text);
+    EXPECT_EQ(l.session.stage(), client_stage::final_dot);
+    l.server("250 2.0.0 taken\r\n");
+    EXPECT_EQ(l.only_outcome().disposition, disposition::delivered);
+    EXPECT_TRUE(l.session.is_idle());
+  }
+}
+
+TEST_P(client, sends_no_chunk_when_nobody_is_accepted) {
+  line l = connect().open(binary_esmtp);
+  l.session.begin(binary_message({"a@x.test", "b@x.test"}));
+  EXPECT_NE(l.said(), "");
+  l.server("250 ok\r\n550 5.1.1 no\r\n550 5.1.1 no\r\n");
+  EXPECT_EQ(l.said(), "");
+  EXPECT_EQ(l.outcomes().size(), 2U);
+  EXPECT_TRUE(l.session.is_idle());
+  l.session.begin(message());
+  EXPECT_TRUE(l.said().starts_with("RSET\r\nMAIL"));
+}
+
+TEST_P(client, fails_a_binary_message_to_a_server_that_lacks_what_it_needs) {
+  for (auto* missing : {"250-mx\r\n250-8BITMIME\r\n250 CHUNKING\r\n", "250-mx\r\n250 BINARYMIME\r\n", "250 mx\r\n"}) {
+    line l = connect().open(missing);
+    l.session.begin(binary_message());
+    const auto o = l.only_outcome();
+    EXPECT_EQ(o.disposition, disposition::failed);
+    EXPECT_EQ(o.status.text(), "5.6.3");
+    EXPECT_EQ(l.said(), "");
+  }
+}
+
+TEST_P(client, gives_up_when_a_chunk_is_refused_before_its_end) {
+  line l = connect().open(binary_esmtp);
+  auto t = binary_message();
+  t.body_follows = 10;
+  l.session.begin(std::move(t));
+  EXPECT_NE(l.said(), "");
+  l.server("250 ok\r\n250 ok\r\n");
+  EXPECT_NE(l.said(), "");
+  l.server("552 5.3.4 too big\r\n");
+  EXPECT_EQ(l.only_outcome().disposition, disposition::failed);
+  EXPECT_TRUE(l.session.is_closed());
+}
+
 TEST_P(client, never_puts_an_address_on_the_wire_that_ends_its_command) {
   const std::string evil[] = {"a@x\r\nDATA", "a@x> NOTIFY=NEVER",   "a b@x", "<a@x", "a\0b@x"s,
                               "\"a@x",       std::string(600, 'a'), ""};
