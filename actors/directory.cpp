@@ -39,6 +39,11 @@ std::shared_ptr<actor_node> actor_directory::add(std::string_view name, std::str
   return node;
 }
 
+void actor_directory::rename(actor_node& node, std::string_view label) {
+  std::lock_guard lock{mutex_};
+  node.label = label;
+}
+
 void actor_directory::remove(const actor_node& node) {
   std::lock_guard guard{mutex_};
   nodes_.erase(node.id);

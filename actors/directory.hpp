@@ -19,7 +19,7 @@ struct actor_node {
   std::uint64_t id = 0;
   std::uint64_t parent = 0; ///< 0: the supervisor's own, or unknown
   std::string name;         ///< the role: "session", "spooler"
-  std::string label;        ///< which one: a peer, a site; fixed at birth
+  std::string label;        ///< which one: a peer, a site; changed by rename() only
   caf::actor_addr address;  ///< keeps nobody alive
   std::atomic<const char*> state{"starting"};
   std::atomic<std::uint64_t> received{0};
@@ -48,6 +48,8 @@ public:
   [[nodiscard]] std::shared_ptr<actor_node> add(std::string_view name, std::string_view label, std::uint64_t parent,
                                                 const caf::actor_addr& address);
   void remove(const actor_node& node);
+  /// On the actor's own thread, which may read it without a lock.
+  void rename(actor_node& node, std::string_view label);
 
   /// In the order of birth.
   [[nodiscard]] std::vector<actor_info> snapshot() const;

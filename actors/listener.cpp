@@ -75,6 +75,14 @@ void listener::admit(std::unique_ptr<net::connection> accepted) {
     accepted->refuse(smtp::to_wire(smtp::replies::too_many_connections));
     return;
   }
+  auto& settings = policy->settings.server.listeners.at(place_.index);
+  if (!settings.proxy_from.empty() && settings.proxy_others == config::direct_clients::refuse &&
+      !config::contains(settings.proxy_from, accepted->peer().octets())) {
+    relay().counts.connections_refused(name_, "not_a_proxy").add();
+    relay().counts.replies(smtp::replies::proxies_only.code).add();
+    accepted->refuse(smtp::to_wire(smtp::replies::proxies_only));
+    return;
+  }
   relay().sessions_open.fetch_add(1, std::memory_order_relaxed);
   connections_->add();
   auto label = accepted->peer().text();

@@ -78,20 +78,16 @@ session::session(caf::actor_config& config, relay_context& context, io_unit& uni
     memory_{context.memory, memory_user::sessions}, connections_{arrival.connections} {}
 
 caf::behavior session::begin() {
-  auto& peer = connection_->peer();
-  auto bytes = std::span{peer.bytes()}.first(peer.is_v4() ? 4 : 16);
-  peer_may_relay_ = std::ranges::any_of(listener_settings().relay_from, [&](auto& net) { return net.contains(bytes); });
+  client_ = connection_->peer();
   timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
   auto early = connection_->has_input();
   stream_ = loop().adopt(std::move(connection_), *this);
-  auto& tls = policy_->listeners[listener_].tls;
-  if (tls && listener_settings().tls->mode == config::listener_tls::implicit) {
-    set_state("handshake");
-    timer_->start(policy_->settings.server.cmd_timeout);
-    handshaking_ = true;
-    stream_->start_tls(tls, net::tls_role::server);
+  awaiting_proxy_ = comes_through_proxy();
+  if (awaiting_proxy_) {
+    set_state("proxy header");
+    timer_->start(policy_->settings.server.proxy_timeout);
   } else {
-    greet_in_time(early);
+    meet_client(early, false);
   }
   set_down_handler([this](const caf::down_msg&) { on_authenticator_lost(); });
   return {[this](const message_stored& outcome) { on_stored(outcome); },
@@ -111,11 +107,8 @@ void session::greet_in_time(bool spoke_early) {
 }
 
 void session::start_protocol(bool refuse_early_talker) {
-  smtp::connection_facts facts{.peer_ip = stream_->peer().ip_text(),
-                               .peer_port = stream_->peer().port(),
-                               .peer_name = {},
-                               .tls = {},
-                               .can = abilities()};
+  smtp::connection_facts facts{
+      .peer_ip = client_.ip_text(), .peer_port = client_.port(), .peer_name = {}, .tls = {}, .can = abilities()};
   if (auto* info = stream_->tls())
     facts.tls = facts_of(*info);
   protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
@@ -159,6 +152,8 @@ std::size_t session::on_data(std::string_view data) {
       consumed = data.size();
     else if (protocol_)
       consumed = advance(data);
+    else if (awaiting_proxy_)
+      consumed = read_proxy_header(data);
     else if (policy_->settings.server.refuse_early_talkers)
       consumed = refuse_early_talker(data);
   });
@@ -581,6 +576,11 @@ void session::watch_time() {
 }
 
 void session::on_timeout() {
+  if (awaiting_proxy_) {
+    relay().counts.limit_hit("server.proxy_timeout").add();
+    refuse_proxy("no whole header in time");
+    return;
+  }
   if (halted_ == halt::memory) {
     look_for_room();
     return;

@@ -79,6 +79,13 @@ private:
   [[nodiscard]] bool is_open() const {
     return protocol_->pending() != nullptr && std::holds_alternative<Question>(*protocol_->pending());
   }
+  // The client (session_client.cpp).
+  [[nodiscard]] bool comes_through_proxy() const;
+  /// We know who it is: begins its TLS or greets it. `behind_header`: octets of a PROXY header came before.
+  void meet_client(bool spoke_early, bool behind_header);
+  std::size_t read_proxy_header(std::string_view data);
+  void refuse_proxy(std::string_view why);
+
   // The user (session_user.cpp).
   [[nodiscard]] smtp::sasl_abilities abilities() const;
   /// Counts and logs it, and answers when server.auth_failure_delay is over; false: not yet.
@@ -133,6 +140,7 @@ private:
   std::size_t listener_;
   std::shared_ptr<const wiring> handles_;
   std::unique_ptr<net::stream> stream_;
+  net::address client_; // the peer of the stream, or whom its PROXY header names
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
@@ -156,8 +164,10 @@ private:
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
   bool handshaking_ = false;
-  bool delaying_ = false; // the greeting
-  bool denying_ = false;  // the answer to a failed login
+  bool awaiting_proxy_ = false; // its PROXY header
+  bool anonymous_ = false;      // the proxy does not say who it is
+  bool delaying_ = false;       // the greeting
+  bool denying_ = false;        // the answer to a failed login
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -108,10 +108,7 @@ void session::on_authenticated(authenticated& outcome) {
   go_on();
 }
 
-std::string session::counted_address() const {
-  auto& peer = stream_->peer();
-  return smtp::login_guard::key_of(std::span{peer.bytes()}.first(peer.is_v4() ? 4 : 16));
-}
+std::string session::counted_address() const { return smtp::login_guard::key_of(client_.octets()); }
 
 bool session::locked_out(const smtp::ask::authenticate& question) {
   // A token is not guessed, so that whoever names a user beside a wrong one says nothing about him.

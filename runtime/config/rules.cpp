@@ -116,6 +116,16 @@ void open_relay(const scene& in, std::size_t index) {
         "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
 }
 
+void open_proxy(const scene& in, std::size_t index) {
+  const auto& list = in.s.server.listeners[index].proxy_from;
+  const auto everyone = std::find_if(list.begin(), list.end(), [](const network& n) { return n.is_everyone(); });
+  if (everyone != list.end())
+    in.warning(listener_path(index, ".proxy_from"),
+               "server.listeners.proxy_from holds \"{}\", so anyone may say that he is anybody: write the addresses of "
+               "your proxies",
+               everyone->text());
+}
+
 // Those of runtime/smtp/sasl.hpp.
 constexpr std::string_view sasl_mechanisms[] = {"PLAIN",   "LOGIN",         "OAUTHBEARER",
                                                 "XOAUTH2", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
@@ -426,6 +436,7 @@ void apply_rules(draft& what, const node& root, const load_options& options, rep
   auth_providers(in);
   for (std::size_t i = 0; i < what.settings.server.listeners.size(); ++i) {
     open_relay(in, i);
+    open_proxy(in, i);
     authentication(in, i);
     reachable_by_someone(in, i);
   }

@@ -23,6 +23,8 @@ enum class outbound_tls : std::uint8_t { none, opportunistic, require, verify };
 enum class dkim_key_type : std::uint8_t { rsa, ed25519 };
 enum class dsn_return : std::uint8_t { headers, full };
 enum class log_format : std::uint8_t { fmt, json, text /* the same as fmt; load() never leaves it */ };
+/// What clients outside `proxy_from` get, where that names somebody.
+enum class direct_clients : std::uint8_t { refuse, accept };
 /// What a user who is limited to some senders and uses another gets.
 enum class foreign_sender : std::uint8_t { off, log, refuse };
 enum class failure_action : std::uint8_t {
@@ -54,6 +56,8 @@ struct listener_settings {
   bool allow_auth_in_clear{};
   std::vector<std::string> auth_mechanisms; ///< capitals, in the order in which they are offered
   foreign_sender sender_policy{};
+  std::vector<network> proxy_from; ///< who must send a PROXY header
+  direct_clients proxy_others{};
   std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
@@ -126,6 +130,7 @@ struct server_settings {
   std::uint64_t max_header_size{}; ///< bytes
   bool refuse_early_talkers{};
   duration greeting_delay{};
+  duration proxy_timeout{};
   pool_settings smtp;
   metrics_settings metrics;
   health_settings health;

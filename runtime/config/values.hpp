@@ -31,6 +31,14 @@ struct network {
   friend bool operator==(const network&, const network&) = default;
 };
 
+/// Whether one of them does.
+[[nodiscard]] inline bool contains(std::span<const network> networks, std::span<const std::uint8_t> ip) noexcept {
+  for (auto& one : networks)
+    if (one.contains(ip))
+      return true;
+  return false;
+}
+
 /// A host and a port. `host` is an IP address without brackets, or, where names are allowed, a host name in lower case.
 struct endpoint {
   std::string host;

@@ -9,6 +9,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,10 @@ public:
   /// The address bytes in network order; of an IPv4 address only the first four count, the others are zero.
   [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const noexcept { return bytes_; }
 
+  /// Those that count: 4 or 16.
+  [[nodiscard]] std::span<const std::uint8_t> octets() const noexcept {
+    return std::span{bytes_}.first(is_v4() ? 4 : 16);
+  }
   /// 127.0.0.0/8, ::1.
   [[nodiscard]] bool is_loopback() const noexcept;
   /// RFC 1918, RFC 6598 (100.64.0.0/10), link-local (169.254.0.0/16, fe80::/10) and unique local (fc00::/7).

@@ -74,6 +74,11 @@ void epoll_stream::start_tls(std::shared_ptr<const tls_context> context, tls_rol
     core_->start_tls(std::move(context), role, server_name);
 }
 
+void epoll_stream::start_tls_behind(std::shared_ptr<const tls_context> context) {
+  if (core_ != nullptr)
+    core_->start_tls_behind(std::move(context));
+}
+
 const tls_info* epoll_stream::tls() const noexcept { return core_ != nullptr ? core_->tls() : nullptr; }
 
 std::string epoll_stream::channel_binding(std::string_view type) const {

@@ -37,6 +37,7 @@ public:
   void set_paused(bool paused);
   [[nodiscard]] bool paused() const noexcept { return paused_; }
   void start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name);
+  void start_tls_behind(std::shared_ptr<const tls_context> context);
   [[nodiscard]] const tls_info* tls() const noexcept { return tls_ && tls_->up ? &tls_->info : nullptr; }
   [[nodiscard]] std::string channel_binding(std::string_view type) const {
     return tls() == nullptr ? std::string{} : tls_->session.channel_binding(type);
@@ -61,6 +62,7 @@ private:
     tls_info info;
     bool up = false;
     bool goodbye_said = false;
+    bool takes_rest = false; // of the clear text being offered
   };
 
   [[nodiscard]] const stream_limits& limits() const noexcept { return loop_.options().limits; }
@@ -147,6 +149,7 @@ public:
   void resume_reading() override;
   [[nodiscard]] bool reading_paused() const noexcept override;
   void start_tls(std::shared_ptr<const tls_context> context, tls_role role, std::string_view server_name) override;
+  void start_tls_behind(std::shared_ptr<const tls_context> context) override;
   [[nodiscard]] const tls_info* tls() const noexcept override;
   [[nodiscard]] std::string channel_binding(std::string_view type) const override;
   void close() override;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace hedwig::net {
 
@@ -100,6 +101,11 @@ public:
   /// waits for the handshake. Reading must not be paused. A second call is a broken invariant.
   virtual void start_tls(std::shared_ptr<const tls_context> context, tls_role role,
                          std::string_view server_name = {}) = 0;
+  /// As start_tls() for the server role, from within on_data() only: but what came behind the octets that are consumed
+  /// is not dropped; the handshake begins with it. For TLS from the start behind a PROXY header.
+  virtual void start_tls_behind(std::shared_ptr<const tls_context> context) {
+    start_tls(std::move(context), tls_role::server);
+  }
   /// Null until on_tls().
   [[nodiscard]] virtual const tls_info* tls() const noexcept = 0;
   /// After on_tls(), server role: what ties a login to this TLS connection, by the type "tls-exporter" (RFC 9266; under

@@ -184,8 +184,15 @@ void stream_core::offer(std::string_view data) {
   }
   if (used > data.size())
     panic("a stream's handler consumed more than it was offered");
-  // RFC 3207, section 4.2: what came in clear behind the command that starts TLS is not looked at.
-  auto rest = was_clear && tls_ ? std::string_view{} : data.substr(used);
+  auto rest = data.substr(used);
+  if (was_clear && tls_) {
+    if (std::exchange(tls_->takes_rest, false)) {
+      tls_->session.feed(rest);
+      tls_->session.keep_rest();
+    }
+    // RFC 3207, section 4.2: what came in clear behind the command that starts TLS is not looked at.
+    rest = {};
+  }
   leftover_.assign(rest);
   if (leftover_.empty() && leftover_.capacity() > kept_capacity)
     leftover_.shrink_to_fit();
@@ -299,6 +306,12 @@ void stream_core::start_tls(std::shared_ptr<const tls_context> context, tls_role
   tls_ = std::make_unique<tls_part>(std::move(context), server_name, std::move(cache_key), wire_);
   want_attention();
   update_interest();
+}
+
+void stream_core::start_tls_behind(std::shared_ptr<const tls_context> context) {
+  start_tls(std::move(context), tls_role::server, {});
+  if (tls_)
+    tls_->takes_rest = true;
 }
 
 void stream_core::close() {

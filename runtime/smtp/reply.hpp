@@ -84,6 +84,7 @@ inline constexpr standard_reply too_many_commands{421, {4, 7, 0}, "Too many comm
 inline constexpr standard_reply shutting_down{421, {4, 3, 2}, "Service shutting down, try again later"};
 inline constexpr standard_reply session_failed{421, {4, 3, 0}, "Internal error, try again later"};
 inline constexpr standard_reply early_talker{554, {5, 5, 1}, "You spoke before the greeting"};
+inline constexpr standard_reply proxies_only{554, {5, 7, 1}, "Only our proxies may connect here"};
 inline constexpr standard_reply not_http{554, {5, 5, 1}, "This is SMTP, not HTTP"};
 
 // Commands: RFC 5321 section 4.2.4 tells them apart

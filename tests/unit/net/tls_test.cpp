@@ -376,6 +376,27 @@ TEST_F(tls_test, leftover_pauses_and_resumes_work_above_tls) {
   EXPECT_GE(offers, static_cast<int>(text.size() / 1000));
 }
 
+TEST_F(tls_test, begins_with_what_came_behind_a_header_in_the_same_piece) {
+  recorder client, server;
+  connect_pair(client, server);
+  server.data = [&](std::string_view bytes) -> std::size_t {
+    if (server.own->tls() != nullptr) {
+      server.received += bytes;
+      return bytes.size();
+    }
+    if (bytes.size() < 6 + 3)
+      return 0; // so that some of the handshake lies behind it
+    server.own->start_tls_behind(server_context());
+    return 6;
+  };
+  client.own->write("HEADER");
+  client.own->start_tls(client_context(), tls_role::client, "relay.test");
+  client.at_tls = [&] { client.own->write("protected"); };
+  ASSERT_TRUE(run_until([&] { return server.received == "protected" || server.closed || client.closed; }));
+  EXPECT_EQ(server.received, "protected");
+  hang_up(client, server);
+}
+
 TEST_F(tls_test, a_clear_text_client_is_an_error_that_names_it) {
   recorder server;
   auto fd = connect_raw(server);
