@@ -10,8 +10,10 @@
 #include "runtime/plugin/auth_provider.hpp"
 #include "runtime/plugin/filter_provider.hpp"
 #include "runtime/plugin/storage_client.hpp"
+#include "runtime/smtp/client_limits.hpp"
 #include "runtime/smtp/login_guard.hpp"
 #include "runtime/smtp/user_limits.hpp"
+#include "runtime/telemetry/log_throttle.hpp"
 #include "runtime/telemetry/metrics.hpp"
 
 #include <atomic>
@@ -53,15 +55,17 @@ public:
   telemetry::metrics metrics;
   relay_metrics counts;
   actor_directory actors;
-  memory_budget memory;                        ///< of message bodies
-  smtp::user_limits users;                     ///< what authenticated users did lately
-  smtp::login_guard logins;                    ///< failed ones, and who is locked out for them
-  std::vector<io_unit*> units;                 ///< set before the first actor is spawned
-  dns::resolver* resolver = nullptr;           ///< likewise
-  relay_plugins plugins;                       ///< likewise
-  std::atomic<bool> started{false};            ///< spool, listeners and console are open
-  std::atomic<bool> draining{false};           ///< the relay stops: nothing new is begun
-  std::atomic<bool> paused{false};             ///< mail is taken and kept, not delivered
+  memory_budget memory;        ///< of message bodies
+  smtp::user_limits users;     ///< what authenticated users did lately
+  smtp::login_guard logins;    ///< failed ones, and who is locked out for them
+  smtp::client_limits clients; ///< what addresses, networks and others did lately
+  telemetry::shared_throttle clients_limited{std::chrono::seconds{10}}; ///< said of clients that reached a limit
+  std::vector<io_unit*> units;                                          ///< set before the first actor is spawned
+  dns::resolver* resolver = nullptr;                                    ///< likewise
+  relay_plugins plugins;                                                ///< likewise
+  std::atomic<bool> started{false};                                     ///< spool, listeners and console are open
+  std::atomic<bool> draining{false};                                    ///< the relay stops: nothing new is begun
+  std::atomic<bool> paused{false};                                      ///< mail is taken and kept, not delivered
   std::atomic<std::uint64_t> retries_asked{0}; ///< by an operator: ends the rest of every destination
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint32_t> deliveries_open{0};

@@ -71,27 +71,36 @@ void listener::admit(std::unique_ptr<net::connection> accepted) {
   accepted_->add();
   if (relay().sessions_open.load(std::memory_order_relaxed) >= policy->settings.server.max_connections) {
     relay().counts.connections_refused(name_, "max_connections").add();
-    relay().counts.replies(smtp::replies::too_many_connections.code).add();
-    accepted->refuse(smtp::to_wire(smtp::replies::too_many_connections));
-    return;
+    return refuse(*accepted, smtp::replies::too_many_connections);
   }
   auto& settings = policy->settings.server.listeners.at(place_.index);
-  if (!settings.proxy_from.empty() && settings.proxy_others == config::direct_clients::refuse &&
-      !config::contains(settings.proxy_from, accepted->peer().octets())) {
+  auto& peer = accepted->peer();
+  auto is_proxy = config::contains(settings.proxy_from, peer.octets());
+  if (!is_proxy && !settings.proxy_from.empty() && settings.proxy_others == config::direct_clients::refuse) {
     relay().counts.connections_refused(name_, "not_a_proxy").add();
-    relay().counts.replies(smtp::replies::proxies_only.code).add();
-    accepted->refuse(smtp::to_wire(smtp::replies::proxies_only));
-    return;
+    return refuse(*accepted, smtp::replies::proxies_only);
   }
+  client_admission admission;
+  if (!is_proxy) // whose client comes to be known later
+    admission =
+        admit_client(relay(), *policy, place_.index, peer, config::contains(settings.relay_from, peer.octets()));
+  if (admission.refused != nullptr)
+    return refuse(*accepted, *admission.refused);
   relay().sessions_open.fetch_add(1, std::memory_order_relaxed);
   connections_->add();
-  auto label = accepted->peer().text();
+  auto label = peer.text();
   session_arrival arrival{.connection = std::move(accepted),
                           .policy = policy,
                           .listener = place_.index,
                           .handles = place_.handles,
+                          .admission = std::move(admission),
                           .connections = connections_};
   spawn_pinned<session>(system(), relay().next_unit(), relay(), child(std::move(label)), std::move(arrival));
+}
+
+void listener::refuse(net::connection& accepted, const smtp::standard_reply& why) {
+  relay().counts.replies(static_cast<unsigned>(why.code)).add();
+  accepted.refuse(smtp::to_wire(why));
 }
 
 void listener::on_exhausted(const error& why) {

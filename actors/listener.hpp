@@ -3,6 +3,7 @@
 
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "runtime/smtp/reply.hpp"
 
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@ private:
 
   void open();
   void admit(std::unique_ptr<net::connection> accepted);
+  void refuse(net::connection& accepted, const smtp::standard_reply& why);
 
   listener_place place_;
   std::string name_;

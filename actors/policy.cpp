@@ -185,7 +185,8 @@ private:
     limits.recipients_max = server.max_recipients;
     limits.bad_commands_max = server.max_errors;
     limits.auth_failures_max = server.max_auth_failures;
-    made.protocol = std::move(protocol);
+    made.known_clients = make_client_rules(server, protocol, true);
+    made.other_clients = make_client_rules(server, std::move(protocol), false);
     return made;
   }
 

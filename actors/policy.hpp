@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "actors/client_policy.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/config/settings.hpp"
 #include "runtime/dkim/signer.hpp"
@@ -19,7 +20,8 @@ namespace hedwig {
 
 /// The rules of one listener, made from its settings.
 struct listener_policy {
-  std::shared_ptr<const smtp::server_settings> protocol;
+  std::shared_ptr<const client_rules> known_clients; ///< those in relay_from, where no policy of the settings fits
+  std::shared_ptr<const client_rules> other_clients;
   std::shared_ptr<const net::tls_context> tls; ///< null: no certificate
 };
 

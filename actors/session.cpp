@@ -75,7 +75,8 @@ session::session(caf::actor_config& config, relay_context& context, io_unit& uni
                  session_arrival arrival)
   : pinned_actor{config, context, unit, "session", place}, connection_{std::move(arrival.connection)},
     policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)},
-    memory_{context.memory, memory_user::sessions}, connections_{arrival.connections} {}
+    admission_{std::move(arrival.admission)}, memory_{context.memory, memory_user::sessions},
+    connections_{arrival.connections} {}
 
 caf::behavior session::begin() {
   client_ = connection_->peer();
@@ -111,7 +112,8 @@ void session::start_protocol(bool refuse_early_talker) {
       .peer_ip = client_.ip_text(), .peer_port = client_.port(), .peer_name = {}, .tls = {}, .can = abilities()};
   if (auto* info = stream_->tls())
     facts.tls = facts_of(*info);
-  protocol_.emplace(policy_->listeners[listener_].protocol, std::move(facts));
+  protocol_.emplace(admission_.rules->protocol, std::move(facts));
+  clock_.greeted(loop().now());
   if (!relay().plugins.filters.empty())
     filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
                   relay().counts);
@@ -136,6 +138,7 @@ void session::end() {
   if (staged_)
     drop_stage_now();
   log_out();
+  relay().clients.leave(admission_.counted);
   memory_.release();
   timer_.reset();
   stream_.reset();
@@ -169,6 +172,7 @@ void session::on_tls(const net::tls_info& info) {
       return;
     }
     log_out();
+    clock_.greeted(loop().now());
     protocol_->tls_started(facts_of(info));
     go_on();
   });
@@ -282,7 +286,8 @@ bool session::answer(const smtp::ask::check_mail& question) {
     protocol_->refuse(smtp::replies::sender_not_owned);
     return true;
   }
-  if (auto* limit = look_at_user(1)) {
+  count_for(question.reverse_path);
+  if (auto* limit = look_at_user(1); limit != nullptr || (limit = look_at_client(1)) != nullptr) {
     protocol_->refuse(*limit);
     return true;
   }
@@ -308,7 +313,7 @@ bool session::answer(const smtp::ask::check_recipient& question) {
     protocol_->refuse(smtp::replies::too_many_recipients);
     return true;
   }
-  if (auto* limit = look_at_user(recipients)) {
+  if (auto* limit = look_at_user(recipients); limit != nullptr || (limit = look_at_client(recipients)) != nullptr) {
     protocol_->refuse(*limit);
     return true;
   }
@@ -550,58 +555,6 @@ void session::on_plugin_answers(plugin_answers& answers) {
       apply(verdict);
   }
   go_on();
-}
-
-// ---- limits
-
-void session::watch_time() {
-  if (closing_ || denying_ || halted_ == halt::memory) // which have the timer
-    return;
-  auto& server = policy_->settings.server;
-  if (halted_ == halt::store) {
-    timer_->cancel(); // the client waits for us
-    return;
-  }
-  switch (protocol_->state()) {
-  case session_state::waiting:
-  case session_state::ended:
-    timer_->cancel(); // the peer waits for us
-    break;
-  case session_state::data:
-    timer_->start(server.data_timeout);
-    break;
-  default:
-    timer_->start(server.cmd_timeout);
-  }
-}
-
-void session::on_timeout() {
-  if (awaiting_proxy_) {
-    relay().counts.limit_hit("server.proxy_timeout").add();
-    refuse_proxy("no whole header in time");
-    return;
-  }
-  if (halted_ == halt::memory) {
-    look_for_room();
-    return;
-  }
-  if (std::exchange(denying_, false)) {
-    protocol_->auth_failed();
-    go_on();
-    return;
-  }
-  if (std::exchange(delaying_, false)) {
-    start_protocol(false);
-    stream_->resume_reading(); // what came meanwhile, where that is allowed
-    return;
-  }
-  relay().counts.limit_hit("server.cmd_timeout").add();
-  if (!protocol_) {
-    stream_->abort(); // a TLS handshake that does not end
-    return;
-  }
-  protocol_->timed_out();
-  answer_questions();
 }
 
 void session::close() {

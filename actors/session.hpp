@@ -6,6 +6,7 @@
 #include "actors/pinned_actor.hpp"
 #include "runtime/net/loop.hpp"
 #include "runtime/smtp/server_session.hpp"
+#include "runtime/smtp/session_clock.hpp"
 #include "runtime/smtp/user_limits.hpp"
 
 #include <memory>
@@ -21,6 +22,7 @@ struct session_arrival {
   std::shared_ptr<const relay_policy> policy; ///< in force when the client came; kept to its end
   std::size_t listener = 0;
   std::shared_ptr<const wiring> handles;
+  client_admission admission;              ///< without rules where a proxy has yet to say who the client is
   telemetry::gauge* connections = nullptr; ///< of its listener: counted already, and taken off at its end
 };
 
@@ -85,6 +87,14 @@ private:
   void meet_client(bool spoke_early, bool behind_header);
   std::size_t read_proxy_header(std::string_view data);
   void refuse_proxy(std::string_view why);
+  /// False: it is over its limits, has heard so, and goes.
+  [[nodiscard]] bool admit();
+  /// The limits of the client, of the user and of the sender's domain: why this may not be sent now; null: it may.
+  void count_for(const mail::address& reverse_path);
+  [[nodiscard]] const smtp::standard_reply* look_at_client(std::size_t recipients);
+  [[nodiscard]] const smtp::standard_reply* take_for_client(std::size_t recipients);
+  [[nodiscard]] const smtp::standard_reply* limited_by(const std::optional<smtp::client_limits::refusal>& found);
+  [[nodiscard]] bool enter_as_user();
 
   // The user (session_user.cpp).
   [[nodiscard]] smtp::sasl_abilities abilities() const;
@@ -127,8 +137,10 @@ private:
   void drop_stage_now();
   bool end_stage();
   void account_memory();
+  // The time (session_time.cpp).
   void watch_time();
   void on_timeout();
+  void out_of_time();
   void close();
   [[nodiscard]] plugin::filter_session_view filter_view() const;
   [[nodiscard]] const config::listener_settings& listener_settings() const {
@@ -140,7 +152,10 @@ private:
   std::size_t listener_;
   std::shared_ptr<const wiring> handles_;
   std::unique_ptr<net::stream> stream_;
-  net::address client_; // the peer of the stream, or whom its PROXY header names
+  client_admission admission_;
+  std::vector<smtp::counted> user_counted_; // the user, as far as anything of him is limited
+  std::vector<smtp::counted> mail_counted_; // whom the open transaction counts for
+  net::address client_;                     // the peer of the stream, or whom its PROXY header names
   std::optional<net::timer> timer_;
   std::optional<smtp::server_session> protocol_; // empty until implicit TLS is up
   filter_chain filters_;
@@ -163,6 +178,7 @@ private:
   std::chrono::nanoseconds look_interval_{};
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
+  smtp::session_clock clock_;
   bool handshaking_ = false;
   bool awaiting_proxy_ = false; // its PROXY header
   bool anonymous_ = false;      // the proxy does not say who it is

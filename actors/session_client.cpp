@@ -14,6 +14,9 @@ bool session::comes_through_proxy() const { return config::contains(listener_set
 
 void session::meet_client(bool spoke_early, bool behind_header) {
   peer_may_relay_ = !anonymous_ && config::contains(listener_settings().relay_from, client_.octets());
+  if (!admission_.rules && !admit())
+    return;
+  clock_.begin(admission_.rules->times, loop().now());
   auto& tls = policy_->listeners[listener_].tls;
   if (!tls || listener_settings().tls->mode != config::listener_tls::implicit)
     return greet_in_time(spoke_early);
@@ -58,6 +61,64 @@ void session::refuse_proxy(std::string_view why) {
                  {"session.proxy-failed", "no PROXY header where one is expected; the connection is dropped"},
                  {{"peer", node().label}, {"listener", listener_settings().name}, {"error", why}});
   stream_->abort();
+}
+
+bool session::admit() {
+  admission_ = admit_client(relay(), *policy_, listener_, client_, peer_may_relay_);
+  if (admission_.refused == nullptr)
+    return true;
+  relay().counts.replies(static_cast<unsigned>(admission_.refused->code)).add();
+  stream_->write(smtp::to_wire(*admission_.refused));
+  close();
+  return false;
+}
+
+bool session::enter_as_user() {
+  auto& may = admission_.rules->of(smtp::counted_by::user);
+  if (!smtp::limits_connections(may) && !smtp::limits_mail(may))
+    return true;
+  std::vector<smtp::counted> entering;
+  entering.push_back({smtp::counted_by::user, smtp::client_limits::key_of_name(smtp::counted_by::user, user_), may});
+  if (limited_by(relay().clients.enter(entering, relay().time.steady())) != nullptr)
+    return false;
+  user_counted_ = std::move(entering);
+  return true;
+}
+
+void session::count_for(const mail::address& reverse_path) {
+  mail_counted_ = user_.empty() ? admission_.counted : user_counted_;
+  if (policy_->settings.server.policies.empty() || reverse_path.empty())
+    return;
+  auto domain = reverse_path.domain_key();
+  auto may = sender_domain_limits(*policy_, listener_, client_, domain);
+  if (smtp::limits_mail(may))
+    mail_counted_.push_back({smtp::counted_by::sender_domain,
+                             smtp::client_limits::key_of_name(smtp::counted_by::sender_domain, domain), may});
+}
+
+const smtp::standard_reply* session::limited_by(const std::optional<smtp::client_limits::refusal>& found) {
+  if (!found)
+    return nullptr;
+  report_client_limit(relay(), listener_settings().name, node().label, *found);
+  return &client_limit_reply(found->what);
+}
+
+const smtp::standard_reply* session::look_at_client(std::size_t recipients) {
+  if (mail_counted_.empty())
+    return nullptr;
+  auto* limit = limited_by(relay().clients.look(mail_counted_, recipients, relay().time.steady()));
+  if (limit != nullptr)
+    relay().counts.refused("client").add();
+  return limit;
+}
+
+const smtp::standard_reply* session::take_for_client(std::size_t recipients) {
+  if (mail_counted_.empty())
+    return nullptr;
+  auto* limit = limited_by(relay().clients.take(mail_counted_, recipients, relay().time.steady()));
+  if (limit != nullptr)
+    relay().counts.refused("client").add();
+  return limit;
 }
 
 } // namespace hedwig

@@ -174,6 +174,11 @@ void session::log_in(authenticated& outcome) {
     return;
   }
   user_ = outcome.identity;
+  if (!enter_as_user()) {
+    log_out();
+    protocol_->refuse(smtp::replies::user_connections);
+    return;
+  }
   senders_ = std::move(outcome.senders);
   user_facts_ = std::move(outcome.facts);
   entering_ = true;
@@ -197,6 +202,8 @@ void session::let_in(const plugin::verdict& verdict) {
 void session::log_out() {
   if (!user_.empty())
     relay().users.leave(user_);
+  relay().clients.leave(user_counted_);
+  user_counted_.clear();
   user_.clear();
   senders_.clear();
   user_facts_.reset();
@@ -261,9 +268,10 @@ const smtp::standard_reply* session::look_at_user(std::size_t recipients) {
 const smtp::standard_reply* session::refuse_to_user(const mail::prepared& header, std::size_t recipients) {
   if (!may_write_from(header))
     return &smtp::replies::from_not_owned;
-  if (user_.empty())
-    return nullptr;
-  return user_limit_of(relay().users.take(user_, allowance(), recipients, relay().time.steady()));
+  auto* limit = user_.empty()
+                    ? nullptr
+                    : user_limit_of(relay().users.take(user_, allowance(), recipients, relay().time.steady()));
+  return limit != nullptr ? limit : take_for_client(recipients);
 }
 
 } // namespace hedwig

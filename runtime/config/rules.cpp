@@ -182,6 +182,27 @@ void reachable_by_someone(const scene& in, std::size_t index) {
                one.addr.text());
 }
 
+void policies(const scene& in) {
+  const auto& list = in.s.server.policies;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto& one = list[i];
+    const auto path = [&](std::string_view key) { return fmt::format("server.policies[{}].{}", i, key); };
+    for (std::size_t j = 0; j < one.listeners.size(); ++j)
+      if (std::ranges::none_of(in.s.server.listeners, [&](auto& known) { return known.name == one.listeners[j]; }))
+        in.error(path(fmt::format("listeners[{}]", j)),
+                 "server.policies.listeners holds {}, and no listener has that name: write a server.listeners.name",
+                 quoted(one.listeners[j]));
+    if (one.per == policy_scope::sender_domain && one.connections)
+      in.error(path("connections"),
+               "server.policies.connections cannot be counted by sender_domain: write another per");
+    if (one.per >= policy_scope::user && one.connections_per_minute)
+      in.error(path("connections_per_minute"),
+               "server.policies.connections_per_minute cannot be counted by user or sender_domain: write another per");
+    if (one.per != policy_scope::sender_domain && !one.sender_domains.empty())
+      in.error(path("sender_domains"), "server.policies.sender_domains needs per = \"sender_domain\"");
+  }
+}
+
 void users(const scene& in) {
   std::set<std::string_view> seen;
   const auto& list = in.s.server.auth;
@@ -441,6 +462,7 @@ void apply_rules(draft& what, const node& root, const load_options& options, rep
     reachable_by_someone(in, i);
   }
   users(in);
+  policies(in);
   pools(in);
   signing(in);
   routes(in);

@@ -25,6 +25,8 @@ enum class dsn_return : std::uint8_t { headers, full };
 enum class log_format : std::uint8_t { fmt, json, text /* the same as fmt; load() never leaves it */ };
 /// What clients outside `proxy_from` get, where that names somebody.
 enum class direct_clients : std::uint8_t { refuse, accept };
+/// Whose connections and messages a policy counts together.
+enum class policy_scope : std::uint8_t { address, network, listener, user, sender_domain };
 /// What a user who is limited to some senders and uses another gets.
 enum class foreign_sender : std::uint8_t { off, log, refuse };
 enum class failure_action : std::uint8_t {
@@ -60,6 +62,29 @@ struct listener_settings {
   direct_clients proxy_others{};
   std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
+};
+
+/// One [[server.policies]] entry: limits of some clients. Absent numbers and times of zero say nothing.
+struct client_policy_settings {
+  std::vector<network> networks;           ///< whose; empty: everybody's
+  std::vector<std::string> listeners;      ///< names; empty: of all
+  std::vector<std::string> sender_domains; ///< patterns, for policy_scope::sender_domain; empty: all
+  policy_scope per{};
+  std::optional<std::uint32_t> connections; ///< this and the next five for each of `per`; 0: without limit
+  std::optional<std::uint32_t> connections_per_minute;
+  std::optional<std::uint32_t> messages_per_minute;
+  std::optional<std::uint32_t> messages_per_day;
+  std::optional<std::uint32_t> recipients_per_minute;
+  std::optional<std::uint32_t> recipients_per_day;
+  std::optional<std::uint64_t> max_message_size; ///< bytes; this and the rest of each session
+  std::optional<std::uint32_t> max_recipients;
+  std::optional<std::uint32_t> max_errors;
+  duration greeting_timeout{};
+  duration cmd_timeout{};
+  duration data_timeout{};
+  duration session_timeout{};
+  std::optional<std::uint64_t> min_data_rate; ///< bytes a second; 0: none
+  friend bool operator==(const client_policy_settings&, const client_policy_settings&) = default;
 };
 
 struct auth_user {
@@ -118,6 +143,9 @@ struct server_settings {
   std::uint64_t max_message_size{}; ///< bytes
   duration cmd_timeout{};
   duration data_timeout{};
+  duration greeting_timeout{};
+  duration session_timeout{};
+  std::uint64_t min_data_rate{};  ///< bytes a second; 0: none
   std::uint32_t max_recipients{}; ///< of one transaction
   std::uint32_t max_errors{};
   std::uint32_t max_auth_failures{};
@@ -135,6 +163,7 @@ struct server_settings {
   metrics_settings metrics;
   health_settings health;
   std::vector<listener_settings> listeners;
+  std::vector<client_policy_settings> policies; ///< for each limit the first that fits and names it
   std::vector<auth_user> auth;
   std::vector<dkim_settings> dkim;
   rate_limit_settings rate_limits;

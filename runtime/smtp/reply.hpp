@@ -74,6 +74,10 @@ inline constexpr standard_reply help{214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA R
 
 // The session ends (421, or a refused connection)
 inline constexpr standard_reply timed_out{421, {4, 4, 2}, "Timeout, closing connection"};
+inline constexpr standard_reply session_too_long{421, {4, 4, 2}, "Session is too long, connect again"};
+inline constexpr standard_reply client_connections{421, {4, 7, 0}, "Too many connections from you, try again later"};
+inline constexpr standard_reply client_connection_rate{
+    421, {4, 7, 0}, "Too many new connections from you, try again later"};
 inline constexpr standard_reply too_many_connections{421, {4, 7, 0}, "Too many connections, try again later"};
 inline constexpr standard_reply too_many_errors{421, {4, 7, 0}, "Too many errors, closing connection"};
 inline constexpr standard_reply too_many_auth_failures{
@@ -138,6 +142,8 @@ inline constexpr standard_reply from_not_owned{550, {5, 7, 1}, "This user may no
 inline constexpr standard_reply user_connections{421, {4, 7, 0}, "Too many connections of this user"};
 inline constexpr standard_reply user_messages{450, {4, 7, 1}, "Too many messages of this user, try again later"};
 inline constexpr standard_reply user_recipients{450, {4, 7, 1}, "Too many recipients of this user, try again later"};
+inline constexpr standard_reply client_messages{450, {4, 7, 1}, "Too many messages from you, try again later"};
+inline constexpr standard_reply client_recipients{452, {4, 7, 1}, "Too many recipients from you, try again later"};
 inline constexpr standard_reply recipient_refused{550, {5, 7, 1}, "Recipient refused"};
 inline constexpr standard_reply message_refused{550, {5, 7, 1}, "Message refused"};
 inline constexpr standard_reply try_again_later{451, {4, 7, 1}, "Try again later"};

@@ -37,6 +37,8 @@ std::string_view to_string_view(ask::end_reason reason) noexcept {
     return "refused";
   case ask::end_reason::timed_out:
     return "timed out";
+  case ask::end_reason::too_long:
+    return "too long";
   case ask::end_reason::shutting_down:
     return "shutting down";
   case ask::end_reason::failed:
@@ -121,8 +123,10 @@ std::size_t server_session::feed_line(std::string_view bytes) {
   if (lf == std::string_view::npos) {
     line_goes_on(piece);
   } else if (before_lf) {
+    ++counters_.lines;
     line_ends(piece);
   } else {
+    ++counters_.lines;
     line_goes_on(piece.substr(0, used - 1)); // too long goes before wrongly ended, at every cut
     last_was_cr_ = false;
     if (!discarding_line_) {
@@ -352,6 +356,7 @@ void server_session::tls_started(tls_facts facts) {
 }
 
 void server_session::timed_out() { finish(replies::timed_out, ask::end_reason::timed_out); }
+void server_session::expire() { finish(replies::session_too_long, ask::end_reason::too_long); }
 void server_session::shut_down() { finish(replies::shutting_down, ask::end_reason::shutting_down); }
 void server_session::fail() { finish(replies::session_failed, ask::end_reason::failed); }
 

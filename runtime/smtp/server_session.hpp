@@ -141,6 +141,7 @@ enum class end_reason : std::uint8_t {
   quit,
   refused,       ///< check_connect, or refuse_and_end()
   timed_out,     ///< timed_out()
+  too_long,      ///< expire()
   shutting_down, ///< shut_down()
   failed,        ///< fail()
   early_talker,
@@ -179,6 +180,7 @@ enum class session_state : std::uint8_t {
 struct session_counters {
   std::uint64_t commands = 0;
   std::uint64_t bad_commands = 0;
+  std::uint64_t lines = 0; ///< whole ones, of commands and of SASL, good or bad
   std::uint64_t messages_accepted = 0;
   std::uint64_t messages_refused = 0; ///< after the final dot
   std::uint64_t recipients_accepted = 0;
@@ -251,6 +253,8 @@ public:
   // The owner's own ends; legal in every state but `ended`, with a question open or not.
   /// 421 4.4.2.
   void timed_out();
+  /// 421 4.4.2: the whole session took too long.
+  void expire();
   /// 421 4.3.2; at once, whatever goes on. Wait for idle() first to be polite.
   void shut_down();
   /// 421 4.3.0; something of ours broke.
@@ -273,6 +277,11 @@ public:
   [[nodiscard]] bool body_given_up() const noexcept { return reader_ && reader_->fault() != data_fault::none; }
   /// Octets of the message being read so far; 0 where none is.
   [[nodiscard]] std::uint64_t body_octets() const noexcept { return reader_ ? reader_->body_octets() : 0; }
+
+  /// The same with what was read over of a message, or of a chunk, that is refused: whether the client still sends.
+  [[nodiscard]] std::uint64_t octets_read() const noexcept {
+    return (reader_ ? reader_->body_octets() + reader_->swallowed_octets() : 0) + chunks_swallowed_;
+  }
 
   [[nodiscard]] session_state state() const noexcept;
   /// No transaction is open and no command is half read: a good moment to shut down.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
 #include "runtime/base/clock.hpp"
@@ -30,6 +31,20 @@ private:
   steady_time said_{};
   std::uint64_t count_ = 0;
   bool said_before_ = false;
+};
+
+/// The same for any thread.
+class shared_throttle {
+public:
+  explicit shared_throttle(std::chrono::nanoseconds every) noexcept : one_{every} {}
+  [[nodiscard]] std::uint64_t happened(steady_time now) {
+    std::lock_guard lock{mutex_};
+    return one_.happened(now);
+  }
+
+private:
+  std::mutex mutex_;
+  log_throttle one_;
 };
 
 } // namespace hedwig::telemetry
