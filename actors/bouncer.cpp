@@ -61,7 +61,7 @@ mail::dsn_recipient describe(const report_failure& request, std::uint32_t index,
   if (state.last_attempt != wall_time{})
     made.last_attempt = state.last_attempt;
   if (request.kind == mail::dsn_kind::delay)
-    made.will_retry_until = queue::expiry(retry, request.state->first_queued);
+    made.will_retry_until = queue::life_ends(*request.state, retry);
   return made;
 }
 
@@ -102,7 +102,8 @@ void bouncer::notify(const report_failure& request, const rope* body) {
   // RFC 3461 section 4.3: of failures only, and as the sender says, if he does.
   auto full = envelope.returns == queue::return_type::unsaid ? dsn_settings.return_message == config::dsn_return::full
                                                              : envelope.returns == queue::return_type::full;
-  auto wanted = full && request.kind == mail::dsn_kind::failure;
+  // RFC 8689 section 5: the way back may not be encrypted.
+  auto wanted = full && !envelope.require_tls && request.kind == mail::dsn_kind::failure;
   auto whole = wanted && body != nullptr && request.message->size <= dsn_settings.max_return_size;
   auto original = whole ? body->flatten() : std::string{};
   if (wanted && !whole)
@@ -125,6 +126,7 @@ void bouncer::notify(const report_failure& request, const rope* body) {
     report.recipients.push_back(describe(request, index, policy->retry));
   auto dsn = mail::make_dsn(report);
 
+  made.envelope.priority = envelope.priority;
   made.envelope.recipients.push_back({report.sender, {}, 0});
   made.envelope.body = dsn.is_8bit ? queue::body_type::eight_bit_mime : queue::body_type::seven_bit;
   made.envelope.smtputf8 = dsn.needs_smtputf8;

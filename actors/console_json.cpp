@@ -66,6 +66,7 @@ void describe(Poco::JSON::Object& object, const queue::message& message, const q
   object.set("queued_at", time_text(state.first_queued));
   object.set("attempts", state.attempts);
   object.set("last_error", utf8_text(state.last_error));
+  object.set("held_until", time_text(state.held_until));
 }
 
 Poco::JSON::Object describe_recipient(const queue::recipient& known, const queue::recipient_state& state) {
@@ -93,6 +94,10 @@ Poco::JSON::Object describe_whole(const queue::message& message, const queue::re
   object.set("listener", utf8_text(message.received.listener));
   object.set("user", utf8_text(message.received.user));
   object.set("protocol", utf8_text(message.received.protocol));
+  auto& envelope = message.envelope;
+  object.set("priority", static_cast<int>(envelope.priority.value_or(0)));
+  object.set("deliver_by", envelope.deliver_by ? time_text(envelope.deliver_by->until) : std::string{});
+  object.set("requiretls", envelope.require_tls);
   Poco::JSON::Array recipients;
   auto count = std::min(message.envelope.recipients.size(), state.recipients.size());
   for (std::size_t i = 0; i < count; ++i)

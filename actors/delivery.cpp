@@ -91,6 +91,15 @@ std::string dsn_parameters(const queue::recipient& to) {
   return text;
 }
 
+/// RFC 2852 section 4.1.4: passed on with what is left of the time.
+std::optional<smtp::deliver_by_request> time_left(const queue::envelope& of, wall_time now) {
+  if (!of.deliver_by)
+    return std::nullopt;
+  constexpr std::chrono::seconds most{999'999'999};
+  auto left = std::chrono::floor<std::chrono::seconds>(of.deliver_by->until - now);
+  return smtp::deliver_by_request{std::clamp(left, -most, most), of.deliver_by->return_it, of.deliver_by->trace};
+}
+
 std::chrono::seconds whole_seconds(config::duration value) { return std::chrono::ceil<std::chrono::seconds>(value); }
 
 smtp::client_timeouts timeouts_of(const config::outbound_settings& settings) {
@@ -263,6 +272,7 @@ void delivery::start_session(queue::tls_mode tls) {
                                         .remote_ip = remote_->ip_text(),
                                         .tls = protocol_mode(tls),
                                         .pipelining = true,
+                                        .requiretls = assignment_.destination->requiretls,
                                         .credentials = {},
                                         .timeouts = timeouts_of(policy_->settings.outbound),
                                         .replies = {}});
@@ -358,7 +368,7 @@ void delivery::on_closed(std::optional<error> reason) {
         connect(*remote_);
         return;
       }
-      session_->tls_failed(why);
+      session_->tls_failed(why, reason && reason->status == HEDWIG_E_DENIED);
     } else {
       session_->connection_lost(why);
     }
@@ -479,6 +489,9 @@ void delivery::begin_transaction() {
   for (auto index : remaining_)
     transaction.recipients.push_back(
         {index, message.envelope.recipients[index].address, dsn_parameters(message.envelope.recipients[index])});
+  if (message.envelope.priority)
+    transaction.priority = *message.envelope.priority;
+  transaction.deliver_by = time_left(message.envelope, relay().due_clock.now());
   session_->begin(std::move(transaction));
 }
 
@@ -541,11 +554,16 @@ void delivery::report(const std::vector<smtp::recipient_outcome>& outcomes) {
   send(assignment_.spooler, std::move(ended));
 }
 
-/// RFC 3461 section 5.2.2: a server without DSN tells nobody, so we do.
+/// RFC 3461 section 5.2.2: a server without DSN tells nobody, so we do; and RFC 2852 sections 4.1.4 and 4.1.4.2.
 bool delivery::tells_success(const smtp::recipient_outcome& of) const {
-  auto& to = job_->message->envelope.recipients[of.recipient];
-  return of.disposition == smtp::disposition::delivered && (to.notify & queue::notify_success) != 0 && session_ &&
-         !session_->capabilities().dsn;
+  if (of.disposition != smtp::disposition::delivered || !session_)
+    return false;
+  auto& envelope = job_->message->envelope;
+  auto& to = envelope.recipients[of.recipient];
+  auto& there = session_->capabilities();
+  if ((to.notify & queue::notify_success) != 0 && !there.dsn)
+    return true;
+  return envelope.deliver_by && to.notify != queue::notify_never && (envelope.deliver_by->trace || !there.deliver_by);
 }
 
 void delivery::on(const smtp::client_must_close& event) {

@@ -67,16 +67,20 @@ void destination::on_deliver(deliver& request) {
 
 void destination::enqueue_job(delivery_job job) {
   auto policy = relay().policy();
+  auto priority = job.message->envelope.priority.value_or(0);
   if (relay().draining) // also where it was spawned after the drain began
     give_back_unattempted(job);
   else if (resting())
     give_back_rested(job);
   else if (queue_.size() >= policy->settings.queue.ready_per_destination) {
     relay().counts.limit_hit("queue.ready_per_destination").add();
-    give_back_unattempted(
-        job, fmt::format("{} messages wait for {}: queue.ready_per_destination", queue_.size(), site_name()));
+    auto why = fmt::format("{} messages wait for {}: queue.ready_per_destination", queue_.size(), site_name());
+    auto less = queue_.displace(priority);
+    give_back_unattempted(less ? *less : job, std::move(why));
+    if (less)
+      queue_.push(priority, std::move(job));
   } else
-    queue_.push_back(std::move(job));
+    queue_.push(priority, std::move(job));
 }
 
 void destination::on_returned(job_returned& late) {
@@ -107,8 +111,7 @@ void destination::work() {
 
 void destination::assign(connections::iterator to) {
   auto& one = to->second;
-  one.job = std::move(queue_.front());
-  queue_.pop_front();
+  one.job = queue_.pop();
   one.phase = connection::phase::busy;
   send(one.actor, deliver{*one.job});
 }
@@ -176,7 +179,7 @@ void destination::connection_failed(const delivery_status& status) {
   if (failures_ >= policy->settings.outbound.breaker_failures)
     rest(status);
   // Nobody is there to take what waits: each message has had its attempt.
-  for (auto& job : std::exchange(queue_, {}))
+  for (auto& job : queue_.take_all())
     give_back(job, status.cause, status.remote);
 }
 
@@ -298,7 +301,7 @@ void destination::end_if_released() {
 
 void destination::on_drain() {
   set_state("draining");
-  for (auto& job : std::exchange(queue_, {}))
+  for (auto& job : queue_.take_all())
     give_back_unattempted(job);
   for (auto it = connections_.begin(); it != connections_.end();) {
     auto one = it++;

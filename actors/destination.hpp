@@ -3,8 +3,8 @@
 
 #include "actors/messages.hpp"
 #include "actors/observed_actor.hpp"
+#include "runtime/queue/ready_queue.hpp"
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -60,8 +60,8 @@ private:
 
   site_ptr site_;
   caf::actor spooler_;
-  caf::actor owner_;               // the dispatcher
-  std::deque<delivery_job> queue_; // at most queue.ready_per_destination
+  caf::actor owner_;                       // the dispatcher
+  queue::ready_queue<delivery_job> queue_; // at most queue.ready_per_destination
   connections connections_;
   std::map<caf::actor_addr, std::uint64_t> numbers_;
   std::uint64_t last_number_ = 0;

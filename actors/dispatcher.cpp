@@ -161,7 +161,7 @@ dispatcher::way dispatcher::way_by_hosts(const std::string& domain, const dns::m
   }
   ttl = std::clamp(found->ttl, std::chrono::seconds{1}, way_ttl_max);
   auto& route = policy_->routes.find(domain);
-  site fresh{.key = "mx:" + found->site, .hosts = {}, .tls = route.tls};
+  site fresh{.key = "mx:" + found->site, .hosts = {}, .tls = route.tls, .certain = found->secure || found->implicit};
   for (auto& host : found->hosts | std::views::take(policy_->settings.dns.max_mx)) {
     fresh.hosts.push_back({host.name, policy_->settings.outbound.port});
     fresh.preferences.push_back(host.preference);
@@ -331,7 +331,15 @@ std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vec
       unroutable.push_back(outcome_of(index, to->error()));
       continue;
     }
-    auto& destination = **to;
+    auto destination = **to;
+    if (work.message->envelope.require_tls) {
+      auto strict = with_requiretls(destination, domain);
+      if (!strict) {
+        unroutable.push_back(outcome_of(index, strict.error()));
+        continue;
+      }
+      destination = std::move(*strict);
+    }
     if (limited) // one message is one token, however many recipients it has there
       if (auto [one, fresh] = held.try_emplace(domain); fresh)
         one->second = held_by_rate(domain);
@@ -349,6 +357,20 @@ std::vector<delivery_job> dispatcher::divide(const delivery_work& work, std::vec
     jobs[known->second].recipients.push_back(index);
   }
   return jobs;
+}
+
+/// The same hosts, but by verified TLS and with REQUIRETLS only; they have connections of their own.
+dispatcher::way dispatcher::with_requiretls(const site_ptr& of, const std::string& domain) const {
+  if (!of->certain) // RFC 8689 section 4.2.1
+    return std::unexpected{dns::no_route{.permanent = true,
+                                         .status = "5.7.30",
+                                         .text = "REQUIRETLS is asked for, and the MX records of " + domain +
+                                                 " are not protected by DNSSEC"}};
+  auto made = std::make_shared<site>(*of);
+  made->key += " requiretls";
+  made->tls = queue::tls_mode::verify;
+  made->requiretls = true;
+  return made;
 }
 
 /// Until when the rate limit of the domain keeps a message back; nothing when it may go.

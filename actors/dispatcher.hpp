@@ -83,6 +83,7 @@ private:
   void give_back(const signing& work, queue::outcome_kind kind, const queue::reply& why);
   void deliver_all(std::vector<delivery_job>& jobs);
   [[nodiscard]] std::vector<delivery_job> divide(const delivery_work& work, std::vector<queue::outcome>& unroutable);
+  [[nodiscard]] way with_requiretls(const site_ptr& of, const std::string& domain) const;
   destination_pool& pool_for(const site_ptr& to);
   [[nodiscard]] std::optional<wall_time> held_by_rate(const std::string& domain);
   [[nodiscard]] std::optional<wall_time> spend_token(rate& of, std::uint64_t limit);

@@ -175,6 +175,10 @@ struct site {
   std::vector<std::uint16_t> preferences; ///< of the hosts, where found by MX: equal ones share the load
   queue::tls_mode tls = queue::tls_mode::opportunistic;
   bool found_by_dns = true; ///< addresses are subject to the policy on private ones
+  /// Nobody but the owner of the domain or the operator can have named the hosts: by DNSSEC, a route, or the domain
+  /// itself.
+  bool certain = true;
+  bool requiretls = false; ///< for mail with REQUIRETLS (RFC 8689)
 };
 using site_ptr = std::shared_ptr<const site>;
 

@@ -148,13 +148,18 @@ private:
         {"CHUNKING", &smtp::server_settings::chunking},
         {"BINARYMIME", &smtp::server_settings::binary_mime},
         {"LIMITS", &smtp::server_settings::tell_limits},
+        {"MT-PRIORITY", &smtp::server_settings::mt_priority},
+        {"DELIVERBY", &smtp::server_settings::deliver_by},
+        {"FUTURERELEASE", &smtp::server_settings::future_release},
+        {"REQUIRETLS", &smtp::server_settings::requiretls},
     };
     for (auto& name : names) {
       auto found = std::ranges::find_if(known, [&](auto& one) { return ascii::equal_ignoring_case(name, one.first); });
       if (found == std::end(known))
         report_.errors.push_back({path, "disabled_extensions: \"" + name +
                                             "\" is none that can be switched off: write some of PIPELINING, SIZE, "
-                                            "8BITMIME, SMTPUTF8, DSN, CHUNKING, BINARYMIME, LIMITS"});
+                                            "8BITMIME, SMTPUTF8, DSN, CHUNKING, BINARYMIME, LIMITS, "
+                                            "MT-PRIORITY, DELIVERBY, FUTURERELEASE, REQUIRETLS"});
       else
         protocol.*found->second = false;
     }
@@ -180,6 +185,8 @@ private:
     if (!server.auth.empty() || !made_->settings.auth.empty())
       protocol->mechanisms = listener.auth_mechanisms;
     switch_off(listener.disabled_extensions, path + ".disabled_extensions", *protocol);
+    protocol->deliver_by_min = std::chrono::ceil<std::chrono::seconds>(server.min_deliver_by);
+    protocol->hold_max = std::chrono::floor<std::chrono::seconds>(server.max_hold);
     auto& limits = protocol->limits;
     limits.data.body_octets_max = server.max_message_size;
     limits.recipients_max = server.max_recipients;

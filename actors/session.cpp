@@ -48,6 +48,23 @@ bool has_plain_header(const rope& message) {
   });
 }
 
+/// RFC 4865; the epoch: at once.
+wall_time held_until(const smtp::mail_parameters& said, wall_time now) {
+  if (said.hold_for)
+    return now + *said.hold_for;
+  return said.hold_until.value_or(wall_time{});
+}
+
+void take_handling(queue::envelope& made, const smtp::mail_parameters& said, wall_time now) {
+  if (said.priority)
+    made.priority = static_cast<std::int8_t>(*said.priority);
+  if (auto until = held_until(said, now); until > now)
+    made.held_until = until;
+  if (auto& by = said.deliver_by) // of held mail the time begins when it is released
+    made.deliver_by = {std::max(now, made.held_until) + by->within, by->return_it, by->trace};
+  made.require_tls = said.require_tls;
+}
+
 queue::return_type return_of(smtp::return_type said) {
   switch (said) {
   case smtp::return_type::full:
@@ -271,6 +288,7 @@ bool session::answer(const smtp::ask::check_connect&) {
 }
 
 bool session::answer(const smtp::ask::check_helo&) {
+  protocol_->tell_time(relay().time.wall());
   return apply(filters_.empty() ? plugin::verdict{} : filters_.helo(filter_view()));
 }
 
@@ -295,6 +313,14 @@ bool session::answer(const smtp::ask::check_mail& question) {
     protocol_->refuse(smtp::replies::shutting_down);
     return true;
   }
+  if (auto now = relay().time.wall(); held_until(question.parameters, now) > now + protocol_->settings().hold_max) {
+    relay().counts.limit_hit("server.max_hold").add();
+    protocol_->refuse(smtp::replies::hold_too_long);
+    return true;
+  }
+  // RFC 6710 section 8: not everybody's mail goes first.
+  if (protocol_->identity().empty() && !peer_may_relay_)
+    protocol_->limit_priority(0);
   return apply(filters_.empty() ? plugin::verdict{} : filters_.mail({question.reverse_path.text(), {}}));
 }
 
@@ -454,6 +480,8 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
   made.envelope.smtputf8 = envelope.parameters.smtputf8;
   made.envelope.returns = return_of(envelope.parameters.returns);
   made.envelope.envelope_id = envelope.parameters.envelope_id;
+  take_handling(made.envelope, envelope.parameters, now);
+  made.envelope.tls_not_required = !made.envelope.require_tls && prepared->tls_not_required;
   made.received = {.time = now,
                    .peer_address = protocol_->facts().peer_ip,
                    .peer_port = protocol_->facts().peer_port,

@@ -5,6 +5,9 @@
 #include "runtime/queue/metadata.hpp"
 #include "runtime/telemetry/log.hpp"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <ranges>
@@ -262,6 +265,9 @@ bool spooler::has_room() const {
 void spooler::on_store(store_message& request) {
   auto now = relay().due_clock.now();
   auto state = queue::make_record(*request.message, now);
+  if (state.next_due > now)
+    state.last_error =
+        fmt::format("held by its sender until {:%FT%TZ}", std::chrono::floor<std::chrono::seconds>(state.next_due));
   auto metadata = queue::encode_metadata(*request.message, state);
   auto stage = request.staged_rest ? take_stage(request.message->id) : 0;
   if (request.staged_rest && stage == 0) { // dropped: the session asks for what it gave up
@@ -276,11 +282,14 @@ void spooler::on_store(store_message& request) {
     send(request.reply_to, message_stored{request.token, request.message->id, metadata.error().status});
     return;
   }
-  auto admitted = !request.quarantine && has_room();
+  auto due = state.next_due; // later than now where the sender holds it
+  auto admitted = !request.quarantine && due <= now && has_room();
   reserved_ += admitted;
   plugin::put_request put{.id = request.message->id,
-                          .state = request.quarantine ? std::uint32_t{HEDWIG_STATE_QUARANTINED} : HEDWIG_STATE_QUEUED,
-                          .due = now,
+                          .state = request.quarantine ? std::uint32_t{HEDWIG_STATE_QUARANTINED}
+                                   : due > now        ? std::uint32_t{HEDWIG_STATE_DEFERRED}
+                                                      : HEDWIG_STATE_QUEUED,
+                          .due = due,
                           .lease_until = admitted ? relay().time.wall() + lease : wall_time{},
                           .stage = stage,
                           .body = request.staged_rest ? std::move(*request.staged_rest) : *request.message->body,
@@ -309,7 +318,10 @@ void spooler::stored(store_message& request, queue::record state, bool admitted,
   if (!answer)
     return;
   if (!admitted) {
-    starved_ |= !request.quarantine;
+    if (!request.quarantine && state.next_due > relay().due_clock.now() && handles_)
+      send(handles_->retry_timer, due_at{state.next_due});
+    else
+      starved_ |= !request.quarantine;
     return;
   }
   auto& commit = plugin::as<plugin::storage_commit>(*answer);
@@ -453,6 +465,10 @@ void spooler::activate(plugin::storage_entry& found, std::vector<delivery_work>&
   }
   if (decision.step == queue::next_step::remove || decision.step == queue::next_step::bounce) {
     settle(fresh, decision); // it ended before a restart that came too early
+    return;
+  }
+  if (auto over = queue::fail_overdue(fresh.state, now); !over.empty()) {
+    apply(fresh, over);
     return;
   }
   auto recipients = queue::due_recipients(fresh.state, now);

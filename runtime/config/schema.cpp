@@ -222,6 +222,30 @@ constexpr schema_key table[] = {
      {},
      {},
      &put<&server_settings::max_recipients>},
+    {"server.min_deliver_by",
+     kind::time,
+     "\"1m\"",
+     "Shortest time (DELIVERBY, RFC 2852) in which a client may have its message returned where it is not delivered; "
+     "told in "
+     "the answer to EHLO. Shorter ones get 555 5.5.4.",
+     reloadable,
+     0,
+     86400,
+     {},
+     {},
+     &put<&server_settings::min_deliver_by>},
+    {"server.max_hold",
+     kind::time,
+     "\"30d\"",
+     "Longest time for which a client that has logged in may have its message held (FUTURERELEASE, RFC 4865); told in "
+     "the "
+     "answer to EHLO. Longer ones get 501 5.5.4.",
+     reloadable,
+     1,
+     year,
+     {},
+     {},
+     &put<&server_settings::max_hold>},
     {"server.max_errors",
      kind::integer,
      "20",
@@ -567,7 +591,8 @@ constexpr schema_key table[] = {
      kind::texts,
      "[]",
      "Extensions not to offer: `PIPELINING`, `SIZE`, `8BITMIME`, `SMTPUTF8`, `DSN`, `CHUNKING` (and `BINARYMIME` with "
-     "it), `BINARYMIME`, `LIMITS`. Their parameters are refused then.",
+     "it), `BINARYMIME`, `LIMITS`, `MT-PRIORITY`, `DELIVERBY`, `FUTURERELEASE`, `REQUIRETLS`. Their parameters are "
+     "refused then.",
      reloadable,
      0,
      0,

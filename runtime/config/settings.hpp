@@ -147,6 +147,8 @@ struct server_settings {
   duration session_timeout{};
   std::uint64_t min_data_rate{};  ///< bytes a second; 0: none
   std::uint32_t max_recipients{}; ///< of one transaction
+  duration min_deliver_by{};
+  duration max_hold{};
   std::uint32_t max_errors{};
   std::uint32_t max_auth_failures{};
   duration auth_failure_delay{};

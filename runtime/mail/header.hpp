@@ -129,6 +129,7 @@ struct prepared {
   std::size_t from_fields = 0;             ///< more than one is a sign of spoofing (RFC 5322 section 3.6)
   std::size_t senders_without_from = 0;    ///< Sender fields of a message without From: some readers show them instead
   std::size_t received_fields = 0;         ///< before ours
+  bool tls_not_required = false;           ///< "TLS-Required: No" (RFC 8689 section 5)
 };
 
 /// What the relay does to a message, once, at receipt: adds Received, adds Date and Message-ID where missing, removes

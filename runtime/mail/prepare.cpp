@@ -126,6 +126,8 @@ present walk_fields(const header_block& header, const prepare_options& options, 
       read_from(out, field);
     } else if (field.is("received")) {
       ++out.received_fields;
+    } else if (field.is("tls-required")) {
+      out.tls_not_required = ascii::equal_ignoring_case(unfold(field.value), "no");
     } else if (field.is("subject") && !seen.subject) {
       seen.subject = true;
       out.subject = unfold(field.value, subject_octets_max);

@@ -30,8 +30,21 @@ inline constexpr std::uint8_t notify_success = 2;
 inline constexpr std::uint8_t notify_failure = 4;
 inline constexpr std::uint8_t notify_delay = 8;
 
+/// MT-PRIORITY= of RFC 6710; a message without one has 0.
+inline constexpr int priority_min = -9;
+inline constexpr int priority_max = 9;
+
 /// RET= of RFC 3461: what of the message a report of its failure brings back.
 enum class return_type : std::uint8_t { unsaid, full, headers };
+
+/// BY= of RFC 2852, from the moment on in which the message came.
+struct deliver_by {
+  wall_time until{};
+  bool return_it = false; ///< undelivered by then, it goes back; else its sender is told, and it is tried on
+  bool trace = false;     ///< its sender is told of each relay that passed it on
+
+  friend bool operator==(const deliver_by&, const deliver_by&) = default;
+};
 
 /// One RCPT TO.
 struct recipient {
@@ -53,7 +66,12 @@ struct envelope {
   body_type body = body_type::seven_bit;
   bool smtputf8 = false;
   return_type returns = return_type::unsaid;
-  std::string envelope_id; ///< ENVID= as xtext, empty when absent
+  std::string envelope_id;             ///< ENVID= as xtext, empty when absent
+  std::optional<std::int8_t> priority; ///< MT-PRIORITY= of RFC 6710, -9 to 9
+  std::optional<queue::deliver_by> deliver_by;
+  wall_time held_until{};        ///< not tried before (RFC 4865); the epoch: it was not asked for
+  bool require_tls = false;      ///< REQUIRETLS of RFC 8689
+  bool tls_not_required = false; ///< its header says "TLS-Required: No" (RFC 8689 section 5)
 
   [[nodiscard]] bool null_sender() const noexcept { return reverse_path.empty(); }
   friend bool operator==(const envelope&, const envelope&) = default;

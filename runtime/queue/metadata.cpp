@@ -40,7 +40,10 @@ enum : std::uint8_t {
   first_queued,
   next_due,
   held,
-  last_error
+  last_error,
+  priority,      // MT-PRIORITY + 10
+  deliver_until, // of BY=
+  held_until
 };
 }
 namespace recipient_tag {
@@ -66,6 +69,11 @@ enum : std::uint8_t { time = 1, peer_address, peer_port, helo, listener, user, p
 constexpr std::uint64_t flag_smtputf8 = 1;
 constexpr std::uint64_t flag_return_headers = 2;
 constexpr std::uint64_t flag_return_full = 4;
+constexpr std::uint64_t flag_by_return = 8;
+constexpr std::uint64_t flag_by_trace = 16;
+constexpr std::uint64_t flag_require_tls = 32;
+constexpr std::uint64_t flag_tls_not_required = 64;
+constexpr int priority_offset = 10; // no zero, which is not written
 constexpr std::uint64_t flag_reported = 1;
 constexpr std::uint64_t flag_delay_warned = 2;
 constexpr std::uint64_t flag_success_due = 4;
@@ -103,13 +111,19 @@ std::string encode_received(const received_facts& facts) {
   return out.bytes();
 }
 
+std::uint64_t envelope_flags(const envelope& of) {
+  auto by = of.deliver_by.value_or(deliver_by{});
+  return (of.smtputf8 ? flag_smtputf8 : 0) | (of.returns == return_type::headers ? flag_return_headers : 0) |
+         (of.returns == return_type::full ? flag_return_full : 0) | (by.return_it ? flag_by_return : 0) |
+         (by.trace ? flag_by_trace : 0) | (of.require_tls ? flag_require_tls : 0) |
+         (of.tls_not_required ? flag_tls_not_required : 0);
+}
+
 std::string encode(const message& known, const record& state, std::size_t text_max) {
   field_writer out;
   out.element(tag::id, {reinterpret_cast<const char*>(known.id.raw.bytes), sizeof known.id.raw.bytes});
   out.text(tag::reverse_path, known.envelope.reverse_path);
-  out.number(tag::envelope_flags, (known.envelope.smtputf8 ? flag_smtputf8 : 0) |
-                                      (known.envelope.returns == return_type::headers ? flag_return_headers : 0) |
-                                      (known.envelope.returns == return_type::full ? flag_return_full : 0));
+  out.number(tag::envelope_flags, envelope_flags(known.envelope));
   out.number(tag::body, static_cast<std::uint64_t>(known.envelope.body));
   out.text(tag::envelope_id, known.envelope.envelope_id);
   out.text(tag::received, encode_received(known.received));
@@ -122,6 +136,12 @@ std::string encode(const message& known, const record& state, std::size_t text_m
   out.number(tag::next_due, number_of(state.next_due));
   out.number(tag::held, state.held ? 1 : 0);
   out.text(tag::last_error, std::string_view{state.last_error}.substr(0, reply_text_size_max));
+  if (known.envelope.priority)
+    out.number(tag::priority, static_cast<std::uint64_t>(*known.envelope.priority + priority_offset));
+  if (known.envelope.deliver_by)
+    out.number(tag::deliver_until, number_of(known.envelope.deliver_by->until));
+  if (known.envelope.held_until != wall_time{})
+    out.number(tag::held_until, number_of(known.envelope.held_until));
   for (std::size_t i = 0; i < state.recipients.size(); ++i)
     out.element(tag::recipient, encode_recipient(known.envelope.recipients[i], state.recipients[i], text_max));
   return std::string{magic} + version + out.bytes();
@@ -133,6 +153,7 @@ public:
   result<stored> run(std::string_view bytes, const message_id& id) {
     out_.message.id = id;
     for_each(bytes, [this](const field_reader& field) { top(field); });
+    finish();
     if (!wrong_.empty())
       return std::unexpected{error{HEDWIG_E_CORRUPT, "metadata: " + wrong_, id.text()}};
     return std::move(out_);
@@ -176,6 +197,14 @@ private:
       into = field.value();
   }
 
+  // What the flags say holds only with the field that they belong to.
+  void finish() {
+    auto& envelope = out_.message.envelope;
+    if (deliver_until_ != wall_time{})
+      envelope.deliver_by = {deliver_until_, (flags_ & flag_by_return) != 0, (flags_ & flag_by_trace) != 0};
+    take_limits(out_.record, envelope);
+  }
+
   void top(const field_reader& field) {
     auto& taken = out_.message;
     auto& state = out_.record;
@@ -185,6 +214,9 @@ private:
       return path(field, taken.envelope.reverse_path);
     case tag::envelope_flags:
       number(field, bits);
+      flags_ = bits;
+      taken.envelope.require_tls = (bits & flag_require_tls) != 0;
+      taken.envelope.tls_not_required = (bits & flag_tls_not_required) != 0;
       taken.envelope.smtputf8 = (bits & flag_smtputf8) != 0;
       taken.envelope.returns = (bits & flag_return_headers) != 0 ? return_type::headers
                                : (bits & flag_return_full) != 0  ? return_type::full
@@ -219,6 +251,15 @@ private:
     case tag::last_error:
       state.last_error = field.value().substr(0, reply_text_size_max);
       return;
+    case tag::priority:
+      number(field, bits, priority_max + priority_offset);
+      if (bits > 0)
+        taken.envelope.priority = static_cast<std::int8_t>(static_cast<int>(bits) - priority_offset);
+      return;
+    case tag::deliver_until:
+      return time(field, deliver_until_);
+    case tag::held_until:
+      return time(field, taken.envelope.held_until);
     default: // of a later version
       return;
     }
@@ -302,6 +343,8 @@ private:
   }
 
   stored out_;
+  std::uint64_t flags_ = 0;
+  wall_time deliver_until_{};
   std::string wrong_;
 };
 

@@ -26,18 +26,36 @@ void note(recipient_state& state, const outcome& ended, wall_time now) {
   state.remote = shortened(ended.remote, remote_size_max);
 }
 
-bool too_late(const recipient_state& state, wall_time end, wall_time now) {
-  return now >= end && now < add_saturating(state.due, late_grace);
+bool is_overdue(const record& of, wall_time now) { return of.return_at != wall_time{} && now >= of.return_at; }
+
+// To the sender's own limit there is no grace.
+bool too_late(const record& of, const recipient_state& state, wall_time now, const retry_policy& policy) {
+  return is_overdue(of, now) || (now >= expiry(policy, life_begins(of)) && now < add_saturating(state.due, late_grace));
 }
 
-void plan(recipient_state& state, wall_time end, wall_time now, const retry_policy& policy, double random) {
-  if (state.attempts >= std::max(policy.max_retries, 1u) || too_late(state, end, now)) {
-    state.status = recipient_status::expired;
+/// No later than the end of its life, and than the time at which the sender wants to hear that it is late.
+wall_time limited(wall_time due, const record& of, const recipient_state& state, wall_time now,
+                  const retry_policy& policy) {
+  auto end = life_ends(of, policy);
+  if (now < end)
+    due = std::min(due, end);
+  if (of.warn_at != wall_time{} && !state.delay_warned && now < of.warn_at)
+    due = std::min(due, of.warn_at);
+  return due;
+}
+
+void expire(recipient_state& state, const record& of, wall_time now) {
+  state.status = recipient_status::expired;
+  if (is_overdue(of, now))
+    state.last_reply = overdue_reply();
+}
+
+void plan(recipient_state& state, const record& of, wall_time now, const retry_policy& policy, double random) {
+  if (state.attempts >= std::max(policy.max_retries, 1u) || too_late(of, state, now, policy)) {
+    expire(state, of, now);
     return;
   }
-  state.due = add_saturating(now, retry_delay(policy, state.attempts, random));
-  if (now < end)
-    state.due = std::min(state.due, end);
+  state.due = limited(add_saturating(now, retry_delay(policy, state.attempts, random)), of, state, now, policy);
 }
 
 std::string summary(const outcome& ended) {
@@ -48,19 +66,16 @@ std::string summary(const outcome& ended) {
 }
 
 void put_back(record& to, recipient_state& state, const outcome& ended, wall_time now, const retry_policy& policy) {
-  auto end = expiry(policy, to.first_queued);
   auto held_back = !ended.reply.text.empty();
   if (held_back)
     to.last_error = summary(ended);
-  if (held_back && too_late(state, end, now)) {
-    state.status = recipient_status::expired;
+  if (held_back && too_late(to, state, now, policy)) {
     if (state.attempts == 0)
       state.last_reply = {0, "4.4.7", to.last_error};
+    expire(state, to, now);
     return;
   }
-  state.due = std::max(now, ended.due);
-  if (now < end)
-    state.due = std::min(state.due, end);
+  state.due = limited(std::max(now, ended.due), to, state, now, policy);
 }
 
 void apply_one(record& to, const outcome& ended, wall_time now, const retry_policy& policy, double random,
@@ -92,7 +107,7 @@ void apply_one(record& to, const outcome& ended, wall_time now, const retry_poli
   if (ended.kind == outcome_kind::failed)
     state.status = recipient_status::failed;
   else
-    plan(state, expiry(policy, to.first_queued), now, policy, random);
+    plan(state, to, now, policy, random);
   auto& changed = state.status == recipient_status::pending ? made.deferred : made.failed;
   changed.push_back(ended.recipient);
 }
@@ -102,8 +117,10 @@ bool ended_badly(const recipient_state& state) {
 }
 
 bool warning_due(const record& of, const recipient_state& state, wall_time now, const retry_policy& policy) {
-  return state.status == recipient_status::pending && !state.delay_warned && policy.delay_warning &&
-         now >= add_saturating(of.first_queued, *policy.delay_warning);
+  if (state.status != recipient_status::pending || state.delay_warned)
+    return false;
+  return (of.warn_at != wall_time{} && now >= of.warn_at) ||
+         (policy.delay_warning && now >= add_saturating(life_begins(of), *policy.delay_warning));
 }
 
 void collect_reports(const record& of, wall_time now, const retry_policy& policy, decision& made) {
@@ -167,13 +184,28 @@ std::string_view to_string_view(recipient_status status) noexcept {
   return "pending";
 }
 
+void take_limits(record& of, const envelope& from) {
+  of.held_until = from.held_until;
+  of.return_at = of.warn_at = wall_time{};
+  if (from.deliver_by)
+    (from.deliver_by->return_it ? of.return_at : of.warn_at) = from.deliver_by->until;
+}
+
+wall_time life_begins(const record& of) noexcept { return std::max(of.first_queued, of.held_until); }
+
+wall_time life_ends(const record& of, const retry_policy& policy) noexcept {
+  auto end = expiry(policy, life_begins(of));
+  return of.return_at == wall_time{} ? end : std::min(end, of.return_at);
+}
+
 record make_record(const message& taken, wall_time now) {
   record fresh;
+  take_limits(fresh, taken.envelope);
   fresh.first_queued = now;
-  fresh.next_due = now;
+  fresh.next_due = std::max(now, fresh.held_until);
   fresh.recipients.resize(taken.envelope.recipients.size());
   for (auto& state : fresh.recipients)
-    state.due = now;
+    state.due = fresh.next_due;
   return fresh;
 }
 
@@ -224,6 +256,12 @@ void make_due(record& of, wall_time now) {
     if (state.status == recipient_status::pending && !state.in_flight)
       state.due = now;
   of.next_due = now;
+}
+
+reply overdue_reply() { return {0, "5.4.7", "It could not be delivered in the time that its sender gave"}; }
+
+std::vector<outcome> fail_overdue(const record& of, wall_time now) {
+  return is_overdue(of, now) ? fail_pending(of, overdue_reply()) : std::vector<outcome>{};
 }
 
 std::vector<outcome> fail_pending(const record& of, const reply& why) {

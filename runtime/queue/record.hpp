@@ -59,6 +59,10 @@ struct record {
   std::vector<recipient_state> recipients;
   std::uint32_t attempts = 0; ///< rounds in which somebody was tried
   wall_time first_queued{};
+  /// From the envelope, see take_limits(); the epoch: none.
+  wall_time held_until{};  ///< its life begins
+  wall_time return_at{};   ///< whoever is pending then is given up
+  wall_time warn_at{};     ///< the sender is told once that it is late
   wall_time next_due{};    ///< due of the message in the store: the soonest due of a pending recipient
   bool held = false;       ///< waits for a person
   std::string last_error;  ///< one sentence, for `queue show`: how the last attempt failed, or what it waits for
@@ -67,7 +71,15 @@ struct record {
   friend bool operator==(const record&, const record&) = default;
 };
 
-/// A fresh record: every recipient pending and due at `now`.
+/// The times that the sender of the message set.
+void take_limits(record& of, const envelope& from);
+
+/// When the age of a message begins to count: with its first queueing, or when the sender released it.
+[[nodiscard]] wall_time life_begins(const record& of) noexcept;
+/// What is pending is given up then at the latest.
+[[nodiscard]] wall_time life_ends(const record& of, const retry_policy& policy) noexcept;
+
+/// A fresh record: every recipient pending and due at `now`, or when the sender releases it.
 [[nodiscard]] record make_record(const message& taken, wall_time now);
 
 enum class outcome_kind : std::uint8_t {
@@ -145,6 +157,11 @@ void mark_warned(record& of, std::span<const std::uint32_t> recipients);
 
 /// Makes every pending recipient due at `now`: `hedwig-admin queue retry`.
 void make_due(record& of, wall_time now);
+
+/// Outcomes that fail everybody who is pending once the sender's time is over (RFC 2852, by-mode R); else none.
+[[nodiscard]] std::vector<outcome> fail_overdue(const record& of, wall_time now);
+/// What they are told.
+[[nodiscard]] reply overdue_reply();
 
 /// Outcomes that fail everybody who is pending and not in flight: `hedwig-admin queue bounce`, an expired hold.
 [[nodiscard]] std::vector<outcome> fail_pending(const record& of, const reply& why);

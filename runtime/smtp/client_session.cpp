@@ -120,7 +120,8 @@ void client_session::on_ehlo(const server_reply& reply) {
                           : fail(local_failure::unexpected_reply, protocol_detail(reply));
   // A server older than extensions (RFC 5321 3.2). It has no STARTTLS either.
   if (!tls_ && (options_.tls == tls_mode::require || options_.tls == tls_mode::verify))
-    return fail(local_failure::tls_not_offered, options_.remote_host + " refused EHLO: " + reply.text, true);
+    return fail(tls_missing(local_failure::tls_not_offered), options_.remote_host + " refused EHLO: " + reply.text,
+                true);
   state_ = state::helo;
   say("HELO " + options_.helo_name);
 }
@@ -191,6 +192,12 @@ void client_session::read_capabilities(const server_reply& reply) {
       capabilities_.chunking = true;
     else if (ascii::equal_ignoring_case(keyword, "BINARYMIME"))
       capabilities_.binarymime = true;
+    else if (ascii::equal_ignoring_case(keyword, "MT-PRIORITY"))
+      capabilities_.mt_priority = true;
+    else if (ascii::equal_ignoring_case(keyword, "REQUIRETLS"))
+      capabilities_.requiretls = true;
+    else if (ascii::equal_ignoring_case(keyword, "DELIVERBY"))
+      read_deliver_by(take_word(rest));
     else if (ascii::equal_ignoring_case(keyword, "SIZE"))
       read_size(take_word(rest));
     else if (ascii::equal_ignoring_case(keyword, "AUTH"))
@@ -204,6 +211,11 @@ void client_session::read_size(std::string_view number) {
   std::uint64_t value = 0;
   const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), value);
   capabilities_.size_max = failure == std::errc{} && end == number.data() + number.size() ? value : 0;
+}
+
+void client_session::read_deliver_by(std::string_view minimum) {
+  capabilities_.deliver_by = true;
+  capabilities_.deliver_by_min = parse_hold_for(minimum).value_or(std::chrono::seconds{0});
 }
 
 void client_session::read_mechanisms(std::string_view list) {
@@ -221,8 +233,10 @@ void client_session::after_ehlo() {
       return say("STARTTLS");
     }
     if (options_.tls != tls_mode::opportunistic)
-      return fail(local_failure::tls_not_offered, options_.remote_host, true);
+      return fail(tls_missing(local_failure::tls_not_offered), options_.remote_host, true);
   }
+  if (options_.requiretls && !capabilities_.requiretls)
+    return fail(local_failure::requiretls_missing, options_.remote_host, true);
   start_auth();
 }
 
@@ -234,16 +248,23 @@ void client_session::tls_started(const client_tls_facts& facts) {
     panic("tls_started() where no TLS was asked for");
   state_ = implicit ? state::greeting : state::handshake;
   if (options_.tls == tls_mode::verify && !facts.verified)
-    return fail(local_failure::tls_failed, "the certificate of " + options_.remote_host + " is not valid for it");
+    return fail(tls_missing(local_failure::tls_failed),
+                "the certificate of " + options_.remote_host + " is not valid for it");
   tls_ = facts;
   reader_.reset(); // RFC 3207 4.2: nothing from before counts
   if (!implicit)
     send_ehlo();
 }
 
-void client_session::tls_failed(std::string_view why) {
+void client_session::tls_failed(std::string_view why, bool certificate_refused) {
+  auto failure = certificate_refused ? tls_missing(local_failure::tls_failed) : local_failure::tls_failed;
   if (state_ != state::closed)
-    close(classify(client_stage::handshake, local_failure::tls_failed, why), false);
+    close(classify(client_stage::handshake, failure, why), false);
+}
+
+/// RFC 8689 section 4.2.1: what has to be encrypted does not wait until it can be.
+local_failure client_session::tls_missing(local_failure otherwise) const noexcept {
+  return options_.requiretls ? local_failure::requiretls_missing : otherwise;
 }
 
 void client_session::start_auth() {
@@ -321,10 +342,33 @@ void client_session::refuse_unsendable() {
   if (limit != 0 && message_size() > limit)
     settle_open(classify(client_stage::mail, local_failure::message_too_big,
                          fmt::format("{} bytes, {} takes {}", message_size(), options_.remote_host, limit)));
+  refuse_to_be_late();
   if (transaction_.is_binary && !(capabilities_.chunking && capabilities_.binarymime))
     settle_open(classify(client_stage::mail, local_failure::binary_missing, options_.remote_host));
   if (utf8_ && !capabilities_.smtputf8)
     settle_open(classify(client_stage::mail, local_failure::smtputf8_missing, options_.remote_host));
+}
+
+/// RFC 2852 section 4.1.4: what is to come back in time goes to servers only that will see to it.
+void client_session::refuse_to_be_late() {
+  auto& by = transaction_.deliver_by;
+  if (!by || !by->return_it)
+    return;
+  if (!capabilities_.deliver_by)
+    settle_open(classify(client_stage::mail, local_failure::deliver_by_missing, options_.remote_host));
+  else if (by->within <= std::chrono::seconds{0} || by->within < capabilities_.deliver_by_min)
+    settle_open(classify(client_stage::mail, local_failure::deliver_by_over, options_.remote_host));
+}
+
+std::string client_session::handling_parameters() const {
+  std::string text;
+  if (transaction_.priority && capabilities_.mt_priority)
+    text += fmt::format(" MT-PRIORITY={}", *transaction_.priority);
+  if (auto& by = transaction_.deliver_by; by && capabilities_.deliver_by)
+    text += fmt::format(" BY={};{}{}", by->within.count(), by->return_it ? "R" : "N", by->trace ? "T" : "");
+  if (options_.requiretls)
+    text += " REQUIRETLS";
+  return text;
 }
 
 bool client_session::use_pipelining() const noexcept { return options_.pipelining && capabilities_.pipelining; }
@@ -408,7 +452,7 @@ std::string client_session::mail_command() const {
     line += " SMTPUTF8";
   if (capabilities_.dsn && !transaction_.parameters.empty())
     line += " " + transaction_.parameters;
-  return line;
+  return line + handling_parameters();
 }
 
 void client_session::on_expected(const server_reply& reply) {

@@ -13,6 +13,7 @@
 
 #include "runtime/base/buffer.hpp"
 #include "runtime/smtp/client_body.hpp"
+#include "runtime/smtp/delivery_parameters.hpp"
 #include "runtime/smtp/outcome.hpp"
 #include "runtime/smtp/reply_reader.hpp"
 
@@ -62,6 +63,9 @@ struct client_options {
   std::string remote_ip;
   tls_mode tls = tls_mode::opportunistic;
   bool pipelining = true; ///< use it when it is offered
+  /// For mail with REQUIRETLS (RFC 8689), with tls_mode::verify: where there is no TLS, a certificate that is not good,
+  /// or no REQUIRETLS, that is a failure for good.
+  bool requiretls = false;
   std::optional<client_credentials> credentials;
   client_timeouts timeouts;
   reply_limits replies;
@@ -78,6 +82,10 @@ struct server_capabilities {
   bool dsn = false;
   bool chunking = false;
   bool binarymime = false;
+  bool mt_priority = false;
+  bool requiretls = false;
+  bool deliver_by = false;
+  std::chrono::seconds deliver_by_min{0};
   bool size = false;
   std::uint64_t size_max = 0; ///< 0: not told
   bool auth_plain = false;
@@ -99,7 +107,9 @@ struct client_transaction {
   std::uint64_t body_follows = 0; ///< bytes of it that add_body() brings, behind `body`, once they are wanted
   bool is_8bit = false;           ///< BODY=8BITMIME where offered; elsewhere it is sent as it is, as most relays do
   bool is_binary = false;         ///< BODY=BINARYMIME, by BDAT; servers without these cannot have it
-  bool needs_smtputf8 = false;    ///< by its header; addresses outside ASCII set it by themselves
+  std::optional<int> priority;    ///< MT-PRIORITY, where offered
+  std::optional<deliver_by_request> deliver_by; ///< BY, where offered; one that returns the message needs it
+  bool needs_smtputf8 = false;                  ///< by its header; addresses outside ASCII set it by themselves
 };
 
 // ---- what the session wants of its owner
@@ -146,7 +156,7 @@ public:
   void tls_started(const client_tls_facts& facts);
   /// The handshake failed: ends in client_must_close. For opportunistic TLS the owner connects anew with
   /// tls_mode::none.
-  void tls_failed(std::string_view why);
+  void tls_failed(std::string_view why, bool certificate_refused = false);
   /// Peer closed or transport failed; `why` is our own text ("reset by peer").
   void connection_lost(std::string_view why);
   /// current_timeout() has passed.
@@ -224,6 +234,10 @@ private:
   void on_reset(const server_reply& reply);
 
   void say(std::string_view line);
+  [[nodiscard]] local_failure tls_missing(local_failure otherwise) const noexcept;
+  void read_deliver_by(std::string_view minimum);
+  void refuse_to_be_late();
+  [[nodiscard]] std::string handling_parameters() const;
   void send_ehlo();
   void read_capabilities(const server_reply& reply);
   void read_size(std::string_view number);

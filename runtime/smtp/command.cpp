@@ -209,6 +209,29 @@ std::optional<standard_reply> take_original_recipient(const parameter& given, co
   return is_printable_xtext(address) ? std::nullopt : std::optional<standard_reply>{replies::bad_parameter};
 }
 
+template <class Value, class Parse>
+std::optional<standard_reply> take_once(const parameter& given, std::optional<Value>& out, Parse parse) {
+  if (out)
+    return replies::repeated_parameter;
+  if (given.value)
+    out = parse(*given.value);
+  return out ? std::nullopt : std::optional<standard_reply>{replies::bad_parameter};
+}
+
+// RFC 4865 section 4: one of the two, once.
+std::optional<standard_reply> take_hold(const parameter& given, mail_parameters& out) {
+  if (out.hold_for || out.hold_until)
+    return replies::repeated_parameter;
+  return ascii::equal_ignoring_case(given.keyword, "HOLDFOR") ? take_once(given, out.hold_for, parse_hold_for)
+                                                              : take_once(given, out.hold_until, parse_date_time);
+}
+
+std::optional<standard_reply> take_require_tls(const parameter& given, mail_parameters& out) {
+  if (std::exchange(out.require_tls, true))
+    return replies::repeated_parameter;
+  return given.value ? std::optional<standard_reply>{replies::bad_parameter} : std::nullopt;
+}
+
 std::optional<standard_reply> check_auth_parameter(const parameter& given) {
   auto good = given.value && (*given.value == "<>" || decode_xtext(*given.value));
   return good ? std::nullopt : std::optional<standard_reply>{replies::bad_parameter};
@@ -235,10 +258,24 @@ public:
       return take_return(given, out_);
     if (allowed_.dsn && ascii::equal_ignoring_case(given.keyword, "ENVID"))
       return take_envelope_id(given, out_);
-    return replies::unknown_parameter;
+    return take_handling(given);
   }
 
 private:
+  // How it is to be delivered.
+  std::optional<standard_reply> take_handling(const parameter& given) {
+    auto is = [&](std::string_view keyword) { return ascii::equal_ignoring_case(given.keyword, keyword); };
+    if (allowed_.mt_priority && is("MT-PRIORITY"))
+      return take_once(given, out_.priority, parse_priority);
+    if (allowed_.deliver_by && is("BY"))
+      return take_once(given, out_.deliver_by, parse_deliver_by);
+    if (allowed_.future_release && (is("HOLDFOR") || is("HOLDUNTIL")))
+      return take_hold(given, out_);
+    if (allowed_.require_tls && is("REQUIRETLS"))
+      return take_require_tls(given, out_);
+    return replies::unknown_parameter;
+  }
+
   const grammar& allowed_;
   mail_parameters& out_;
   bool body_seen_ = false;

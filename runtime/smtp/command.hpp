@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -10,6 +11,7 @@
 #include <variant>
 
 #include "runtime/mail/address.hpp"
+#include "runtime/smtp/delivery_parameters.hpp"
 #include "runtime/smtp/reply.hpp"
 
 namespace hedwig::smtp {
@@ -44,7 +46,12 @@ struct mail_parameters {
   body_type body = body_type::seven_bit;
   bool smtputf8 = false;
   return_type returns = return_type::unsaid;
-  std::string envelope_id; ///< ENVID= as written: well-formed xtext of printable ASCII; empty: not given
+  std::string envelope_id;     ///< ENVID= as written: well-formed xtext of printable ASCII; empty: not given
+  std::optional<int> priority; ///< MT-PRIORITY=, -9 to 9
+  std::optional<deliver_by_request> deliver_by; ///< BY=
+  std::optional<std::chrono::seconds> hold_for; ///< HOLDFOR=; or
+  std::optional<wall_time> hold_until;          ///< HOLDUNTIL=
+  bool require_tls = false;                     ///< REQUIRETLS
   // AUTH= (RFC 4954 section 5) is checked and forgotten: we trust no client to vouch for another.
 };
 
@@ -104,6 +111,10 @@ struct grammar {
   bool auth = true; ///< for MAIL AUTH=
   bool dsn = true;
   bool binary_mime = true;
+  bool mt_priority = true;
+  bool deliver_by = true;
+  bool future_release = true;
+  bool require_tls = true; ///< REQUIRETLS
 };
 
 /// Parses one line without its CRLF, exact to RFC 5321 section 4.1, but tolerant of white space at the end (section

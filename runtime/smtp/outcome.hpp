@@ -49,27 +49,30 @@ enum class client_stage : std::uint8_t {
 
 /// Failures that no reply of a server stands for.
 enum class local_failure : std::uint8_t {
-  connect_failed,   ///< 4.4.1 refused, unreachable
-  connect_timeout,  ///< 4.4.1
-  connection_lost,  ///< 4.4.2 (after the final dot: unknown)
-  reply_timeout,    ///< 4.4.2 (after the final dot: unknown)
-  malformed_reply,  ///< 4.5.0 (after the final dot: unknown)
-  unexpected_reply, ///< 4.5.0 a reply of the wrong class (after the final dot: unknown)
-  tls_not_offered,  ///< 4.7.4 policy wants TLS, the server has none
-  tls_failed,       ///< 4.7.5 handshake or certificate
-  auth_not_offered, ///< 4.7.0 we have credentials, the server offers no mechanism we may use here
-  smtputf8_missing, ///< 5.6.7 RFC 6531 3.2
-  binary_missing,   ///< 5.6.3 RFC 3030 section 3
-  message_too_big,  ///< 5.3.4 RFC 1870 6.1
-  bad_sender,       ///< 5.1.7 reverse-path that cannot be put on the wire
-  bad_recipient,    ///< 5.1.3 forward-path that cannot be put on the wire
-  dns_temporary,    ///< 4.4.3 SERVFAIL, timeout
-  no_such_domain,   ///< 5.1.2 NXDOMAIN
-  no_mail_host,     ///< 5.4.4 neither MX nor address
-  null_mx,          ///< 5.1.10 RFC 7505
-  mail_loop,        ///< 5.4.6 the next hop is ourselves
-  shutting_down,    ///< 4.3.2 our own decision, nothing was sent
-  internal,         ///< 4.3.0
+  connect_failed,     ///< 4.4.1 refused, unreachable
+  connect_timeout,    ///< 4.4.1
+  connection_lost,    ///< 4.4.2 (after the final dot: unknown)
+  reply_timeout,      ///< 4.4.2 (after the final dot: unknown)
+  malformed_reply,    ///< 4.5.0 (after the final dot: unknown)
+  unexpected_reply,   ///< 4.5.0 a reply of the wrong class (after the final dot: unknown)
+  tls_not_offered,    ///< 4.7.4 policy wants TLS, the server has none
+  tls_failed,         ///< 4.7.5 handshake or certificate
+  auth_not_offered,   ///< 4.7.0 we have credentials, the server offers no mechanism we may use here
+  smtputf8_missing,   ///< 5.6.7 RFC 6531 3.2
+  binary_missing,     ///< 5.6.3 RFC 3030 section 3
+  requiretls_missing, ///< 5.7.30 RFC 8689 section 4.2.1: no TLS, a certificate that is not good, or no REQUIRETLS
+  deliver_by_missing, ///< 5.3.3 RFC 2852 section 4.1.4
+  deliver_by_over,    ///< 5.4.7 RFC 2852: the time is over, or too short for the server
+  message_too_big,    ///< 5.3.4 RFC 1870 6.1
+  bad_sender,         ///< 5.1.7 reverse-path that cannot be put on the wire
+  bad_recipient,      ///< 5.1.3 forward-path that cannot be put on the wire
+  dns_temporary,      ///< 4.4.3 SERVFAIL, timeout
+  no_such_domain,     ///< 5.1.2 NXDOMAIN
+  no_mail_host,       ///< 5.4.4 neither MX nor address
+  null_mx,            ///< 5.1.10 RFC 7505
+  mail_loop,          ///< 5.4.6 the next hop is ourselves
+  shutting_down,      ///< 4.3.2 our own decision, nothing was sent
+  internal,           ///< 4.3.0
 };
 
 /// Judgement without an address: of one reply or one local failure.

@@ -120,6 +120,8 @@ inline constexpr standard_reply binary_needs_bdat{503, {5, 5, 1}, "BODY=BINARYMI
 inline constexpr standard_reply no_valid_recipients{554, {5, 5, 1}, "No valid recipients"};
 inline constexpr standard_reply mechanism_unknown{504, {5, 5, 4}, "Authentication mechanism not supported"};
 inline constexpr standard_reply unknown_parameter{555, {5, 5, 4}, "Parameter not recognized"};
+inline constexpr standard_reply deliver_by_too_short{555, {5, 5, 4}, "Deliver-by time is below the minimum"};
+inline constexpr standard_reply hold_too_long{501, {5, 5, 4}, "Longer than messages are held here"};
 inline constexpr standard_reply too_many_recipients{452, {4, 5, 3}, "Too many recipients"};
 
 // TLS and authentication

@@ -275,7 +275,7 @@ void server_session::accept() {
   } else if (answers<ask::check_helo>()) {
     say_hello();
   } else if (answers<ask::check_mail>()) {
-    say(replies::sender_ok);
+    say_sender_ok();
   } else if (answers<ask::check_recipient>()) {
     transaction_->recipients.push_back(std::move(*candidate_));
     candidate_.reset();

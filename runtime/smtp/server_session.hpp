@@ -43,12 +43,18 @@ struct server_settings {
   bool smtputf8 = true;
   bool dsn = true;
   bool chunking = true;
-  bool binary_mime = true;    ///< with `chunking` only
-  bool tell_limits = true;    ///< LIMITS of RFC 9422
-  bool starttls = false;      ///< there is a certificate
-  bool require_tls = false;   ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
-  bool auth_in_clear = false; ///< AUTH without TLS
-  bool require_auth = false;  ///< MAIL needs AUTH (530)
+  bool binary_mime = true; ///< with `chunking` only
+  bool tell_limits = true; ///< LIMITS of RFC 9422
+  bool mt_priority = true;
+  bool deliver_by = true;
+  bool future_release = true;             ///< where there is AUTH and the owner tells the time
+  bool requiretls = true;                 ///< REQUIRETLS, under TLS
+  std::chrono::seconds deliver_by_min{0}; ///< shorter ones that return the message get 555
+  std::chrono::seconds hold_max{0};       ///< of FUTURERELEASE; 0: not offered
+  bool starttls = false;                  ///< there is a certificate
+  bool require_tls = false;               ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
+  bool auth_in_clear = false;             ///< AUTH without TLS
+  bool require_auth = false;              ///< MAIL needs AUTH (530)
   /// Offered, in this order, capitals, as far as the owner finds answers (sasl_abilities); empty: no AUTH at all.
   std::vector<std::string> mechanisms;
   std::string (*make_nonce)() = nullptr; ///< the server's part of SCRAM's nonce; null: random
@@ -189,10 +195,9 @@ struct session_counters {
   std::uint64_t clear_text_dropped = 0; ///< octets behind STARTTLS: an attack or a broken client
 };
 
-/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2920, 3030, 3207, 3461,
-/// 4954, 6152, 6531, 9422) as a value without
-/// I/O, time or policy: bytes go in through feed(), replies gather in output(), and what it cannot decide it asks its
-/// owner through pending(). One thread at a time. Usage:
+/// The server's side of one SMTP connection (RFC 5321 with 1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152,
+/// 6531, 6710, 8689, 9422) as a value without I/O, time or policy: bytes go in through feed(), replies gather in
+/// output(), and what it cannot decide it asks its owner through pending(). One thread at a time. Usage:
 ///
 ///   session.start();
 ///   for (;;) {
@@ -247,6 +252,10 @@ public:
   void auth_failed();
   /// authenticate: no provider could tell. 454, not counted.
   void auth_unavailable();
+  /// With check_helo: what FUTURERELEASE is offered by. Never called: not at all.
+  void tell_time(wall_time now) noexcept { now_ = now; }
+  /// check_mail: a higher priority than this is lowered to it, and accept() says so (RFC 6710 section 4.1).
+  void limit_priority(int most);
   /// take_message: it is durable. 250 with `id`.
   void message_taken(std::string_view id);
 
@@ -338,6 +347,9 @@ private:
   void say_extensions();
   [[nodiscard]] bool offers_starttls() const noexcept;
   [[nodiscard]] bool offers_auth() const noexcept;
+  [[nodiscard]] bool offers_future_release() const noexcept;
+  void say_delivery_extensions();
+  void say_sender_ok();
   [[nodiscard]] std::size_t message_size_max() const noexcept {
     return std::min(message_size_max_, settings_->limits.data.body_octets_max);
   }
@@ -393,6 +405,8 @@ private:
   chunks chunks_ = chunks::none;
   std::uint64_t chunks_swallowed_ = 0; // octets of chunks read over
   std::optional<reply> abandoned_with_;
+  wall_time now_{};               // as the owner told it
+  bool priority_lowered_ = false; // of the open transaction
   std::unique_ptr<sasl_exchange> sasl_;
   std::string mechanism_;
   std::string helo_;

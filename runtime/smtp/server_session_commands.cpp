@@ -22,7 +22,11 @@ void server_session::on_line(std::string_view line) {
                            .smtputf8 = offered.smtputf8,
                            .auth = std::ranges::any_of(offered.mechanisms, [this](auto& one) { return offers(one); }),
                            .dsn = offered.dsn,
-                           .binary_mime = offered.chunking && offered.binary_mime});
+                           .binary_mime = offered.chunking && offered.binary_mime,
+                           .mt_priority = offered.mt_priority,
+                           .deliver_by = offered.deliver_by,
+                           .future_release = offers_future_release(),
+                           .require_tls = offered.requiretls && tls()});
   if (!parsed)
     bad(parsed.error());
   else if (offered.require_tls && !tls() && !legal_before_tls(*parsed))
@@ -94,6 +98,7 @@ void server_session::say_extensions() {
         .append(" RCPTMAX=")
         .append(std::to_string(offered.limits.recipients_max))
         .append("\r\n");
+  say_delivery_extensions();
   if (offers_starttls())
     output_ += "250-STARTTLS\r\n";
   if (offers_auth()) {
@@ -104,6 +109,46 @@ void server_session::say_extensions() {
     output_ += "\r\n";
   }
   output_ += "250 ENHANCEDSTATUSCODES\r\n";
+}
+
+// RFC 4865 is for submission: to whom AUTH is offered.
+bool server_session::offers_future_release() const noexcept {
+  return settings_->future_release && settings_->hold_max.count() > 0 && now_ != wall_time{} &&
+         (!identity_.empty() || offers_auth());
+}
+
+void server_session::say_delivery_extensions() {
+  auto& offered = *settings_;
+  if (offered.mt_priority)
+    output_ += "250-MT-PRIORITY\r\n";
+  if (offered.deliver_by)
+    output_.append("250-DELIVERBY")
+        .append(offered.deliver_by_min.count() > 0 ? " " + std::to_string(offered.deliver_by_min.count()) : "")
+        .append("\r\n");
+  if (offers_future_release())
+    output_.append("250-FUTURERELEASE ")
+        .append(std::to_string(offered.hold_max.count()))
+        .append(" ")
+        .append(date_time_text(now_ + offered.hold_max))
+        .append("\r\n");
+  if (offered.requiretls && tls())
+    output_ += "250-REQUIRETLS\r\n";
+}
+
+void server_session::limit_priority(int most) {
+  if (!question_ || !std::holds_alternative<ask::check_mail>(*question_))
+    return;
+  auto& asked = transaction_->parameters.priority;
+  priority_lowered_ = asked && *asked > most;
+  if (priority_lowered_)
+    asked = most;
+}
+
+void server_session::say_sender_ok() {
+  if (std::exchange(priority_lowered_, false))
+    say(reply{250, {2, 3, 6}, std::to_string(*transaction_->parameters.priority) + " is the priority it gets"});
+  else
+    say(replies::sender_ok);
 }
 
 const standard_reply* server_session::refusal_of(const mail_command& what) const noexcept {
@@ -117,6 +162,11 @@ const standard_reply* server_session::refusal_of(const mail_command& what) const
     return &replies::too_big;
   if (!what.parameters.smtputf8 && what.reverse_path.needs_smtputf8())
     return &replies::sender_needs_smtputf8;
+  if ((what.parameters.hold_for || what.parameters.hold_until) && identity_.empty())
+    return &replies::auth_required;
+  auto& by = what.parameters.deliver_by;
+  if (by && by->return_it && by->within < settings_->deliver_by_min)
+    return &replies::deliver_by_too_short;
   return nullptr;
 }
 
@@ -129,6 +179,7 @@ void server_session::on(mail_command& what) {
     finish(replies::too_many_messages, ask::end_reason::too_many_messages);
     return;
   }
+  priority_lowered_ = false;
   transaction_.emplace(transaction{std::move(what.reverse_path), std::move(what.parameters), {}});
   ask_owner<ask::check_mail>(transaction_->reverse_path, transaction_->parameters);
 }

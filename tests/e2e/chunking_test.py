@@ -164,7 +164,7 @@ class Binary(Case):
 
 
 class LeftOut(Case):
-    ALL = {"pipelining", "size", "8bitmime", "smtputf8", "dsn", "chunking", "binarymime", "limits"}
+    ALL = {"pipelining", "size", "8bitmime", "smtputf8", "dsn", "chunking", "binarymime", "limits", "mt-priority", "deliverby"}
 
     def offered(self, names):
         relay = self.relay(next_hop=self.sink().next_hop, start=False)

@@ -56,7 +56,7 @@ class Dialogues(Case):
         super().setUp()
         self.certificate = make_certificate(self.folder)
         tls = {"cert_path": self.certificate[0], "key_path": self.certificate[1]}
-        self.relay_ = self.relay({"server": {"disable_outbound": True}}, start=False)
+        self.relay_ = self.relay({"server": {"disable_outbound": True, "min_deliver_by": "0s"}}, start=False)
         address = self.relay_.address
         self.ports = {"starttls": free_port(address), "implicit": free_port(address)}
         self.relay_.config["server"]["listeners"] += [

@@ -191,6 +191,17 @@ TEST(prepare, reads_sender_where_there_is_no_from) {
   EXPECT_EQ(read("Subject: x\r\n").senders_without_from, 0U);
 }
 
+TEST(prepare, sees_that_tls_is_not_required) {
+  auto read = [](std::string text) {
+    return prepare_header(in_pieces(text + "\r\n", 100), from_client())->tls_not_required;
+  };
+  EXPECT_TRUE(read("TLS-Required: No\r\n"));
+  EXPECT_TRUE(read("tls-required:\r\n no \r\n"));
+  for (auto text :
+       {"", "TLS-Required: Yes\r\n", "TLS-Required: Nope\r\n", "TLS-Required:\r\n", "X-TLS-Required: No\r\n"})
+    EXPECT_FALSE(read(text)) << text;
+}
+
 TEST(received, tells_what_is_known) {
   auto info = from_client();
   info.peer_name = "mail.client.example";

@@ -73,6 +73,38 @@ TEST(metadata, keep_what_of_the_message_is_to_come_back) {
   }
 }
 
+TEST(metadata, keep_what_the_sender_asked_for) {
+  for (auto priority : {-9, -1, 0, 1, 9})
+    for (auto by_return : {true, false})
+      for (auto trace : {true, false}) {
+        auto wanted = sample();
+        auto& envelope = wanted.message.envelope;
+        envelope.priority = static_cast<std::int8_t>(priority);
+        envelope.deliver_by = deliver_by{wall_time{1'795'000'100s}, by_return, trace};
+        envelope.held_until = wall_time{1'795'000'050s};
+        envelope.require_tls = by_return;
+        envelope.tls_not_required = trace;
+        take_limits(wanted.record, envelope);
+        auto bytes = encode_metadata(wanted.message, wanted.record);
+        ASSERT_TRUE(bytes);
+        auto read = decode_metadata(*bytes, id);
+        ASSERT_TRUE(read);
+        expect_same(*read, wanted);
+        EXPECT_EQ(by_return ? read->record.return_at : read->record.warn_at, wall_time{1'795'000'100s});
+      }
+}
+
+TEST(metadata, without_what_later_versions_added_has_none_of_it) {
+  auto all = sample();
+  auto read = decode_metadata(*encode_metadata(all.message, all.record), id);
+  ASSERT_TRUE(read);
+  auto& envelope = read->message.envelope;
+  EXPECT_FALSE(envelope.priority);
+  EXPECT_FALSE(envelope.deliver_by);
+  EXPECT_EQ(envelope.held_until, wall_time{});
+  EXPECT_FALSE(envelope.require_tls || envelope.tls_not_required);
+}
+
 TEST(metadata, comes_back_as_it_was_written) {
   auto all = sample();
   auto bytes = encode_metadata(all.message, all.record);

@@ -107,6 +107,13 @@ void set(dialogue& out, std::string_view rest) {
       {"no-8bitmime", [&] { s.eight_bit_mime = false; }},
       {"no-smtputf8", [&] { s.smtputf8 = false; }},
       {"no-dsn", [&] { s.dsn = false; }},
+      {"no-mt-priority", [&] { s.mt_priority = false; }},
+      {"no-deliverby", [&] { s.deliver_by = false; }},
+      {"no-futurerelease", [&] { s.future_release = false; }},
+      {"no-requiretls", [&] { s.requiretls = false; }},
+      {"hold-max", [&] { s.hold_max = std::chrono::seconds{number()}; }},
+      {"deliver-by-min", [&] { s.deliver_by_min = std::chrono::seconds{number()}; }},
+      {"priority-max", [&] { out.priority_max = static_cast<int>(number()); }},
       {"no-limits", [&] { s.tell_limits = false; }},
       {"no-chunking", [&] { s.chunking = false; }},
       {"no-binarymime", [&] { s.binary_mime = false; }},
@@ -285,8 +292,15 @@ private:
   }
 
   void on(ask::check_connect&) { accept_or_refuse("connect", session_.facts().peer_ip); }
-  void on(ask::check_helo& what) { accept_or_refuse("helo", what.name); }
-  void on(ask::check_mail& what) { accept_or_refuse("mail", what.reverse_path.text()); }
+  void on(ask::check_helo& what) {
+    session_.tell_time(*parse_date_time("2026-01-01T00:00:00Z"));
+    accept_or_refuse("helo", what.name);
+  }
+  void on(ask::check_mail& what) {
+    if (session_.identity().empty())
+      session_.limit_priority(dialogue_.priority_max);
+    accept_or_refuse("mail", what.reverse_path.text());
+  }
   void on(ask::check_recipient& what) { accept_or_refuse("rcpt", what.forward_path.text()); }
   void on(ask::check_data&) { accept_or_refuse("data", ""); }
   void on(ask::start_tls&) {}
@@ -344,10 +358,24 @@ private:
       about += what.envelope.parameters.returns == return_type::full ? " RET=FULL" : " RET=HDRS";
     if (!what.envelope.parameters.envelope_id.empty())
       about += " ENVID=" + what.envelope.parameters.envelope_id;
+    about += handling(what.envelope.parameters);
     if (!session_.identity().empty())
       about += " AUTH " + session_.identity();
     messages_.emplace_back(about, text);
     session_.message_taken(fmt::format("M{}", ++taken_));
+  }
+
+  static std::string handling(const mail_parameters& of) {
+    std::string out;
+    if (of.priority)
+      out += fmt::format(" PRIORITY={}", *of.priority);
+    if (auto& by = of.deliver_by)
+      out += fmt::format(" BY={};{}{}", by->within.count(), by->return_it ? "R" : "N", by->trace ? "T" : "");
+    if (of.hold_for)
+      out += fmt::format(" HOLDFOR={}", of.hold_for->count());
+    if (of.hold_until)
+      out += " HOLDUNTIL=" + date_time_text(*of.hold_until);
+    return of.require_tls ? out + " REQUIRETLS" : out;
   }
 
   static std::string notes(const rcpt_parameters& of) {

@@ -33,6 +33,7 @@ struct dialogue {
   server_settings settings;
   connection_facts facts;
   std::vector<refusal> refusals;
+  int priority_max = 0; ///< of clients that have not logged in
   std::vector<step> steps;
 };
 

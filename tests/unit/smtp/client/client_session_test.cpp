@@ -361,6 +361,124 @@ client_transaction binary_message(std::vector<std::string> recipients = {"a@x.te
   return t;
 }
 
+// ---- how a message is to be delivered
+
+TEST_P(client, passes_on_a_priority_where_it_is_known) {
+  for (auto known : {true, false}) {
+    line l = connect().open(known ? "250-mx\r\n250 MT-PRIORITY MIXER\r\n" : "250 mx\r\n");
+    auto t = message();
+    t.priority = -3;
+    l.session.begin(std::move(t));
+    EXPECT_EQ(l.said(), known ? "MAIL FROM:<me@relay.test> MT-PRIORITY=-3\r\n" : "MAIL FROM:<me@relay.test>\r\n");
+  }
+}
+
+TEST_P(client, passes_on_what_is_left_of_the_time) {
+  for (auto returns : {true, false}) {
+    line l = connect().open("250-mx\r\n250 DELIVERBY 10\r\n");
+    auto t = message();
+    t.deliver_by = deliver_by_request{10s, returns, !returns};
+    l.session.begin(std::move(t));
+    EXPECT_EQ(l.said(), returns ? "MAIL FROM:<me@relay.test> BY=10;R\r\n" : "MAIL FROM:<me@relay.test> BY=10;NT\r\n");
+  }
+}
+
+TEST_P(client, gives_nothing_that_is_to_come_back_in_time_to_a_server_that_cannot_see_to_it) {
+  line l = connect().open(plain);
+  auto t = message();
+  t.deliver_by = deliver_by_request{10s, true, false};
+  l.session.begin(std::move(t));
+  auto outcome = l.only_outcome();
+  EXPECT_EQ(outcome.disposition, disposition::failed);
+  EXPECT_EQ(outcome.status.text(), "5.3.3");
+  EXPECT_EQ(l.said(), "");
+  EXPECT_TRUE(l.session.is_idle());
+  t = message();
+  t.deliver_by = deliver_by_request{-10s, false, false};
+  l.session.begin(std::move(t));
+  EXPECT_EQ(l.said(), "MAIL FROM:<me@relay.test>\r\n") << "who is only to be told will be told by us";
+}
+
+TEST_P(client, does_not_try_what_comes_too_late) {
+  for (auto left : {9s, 0s, -1s}) {
+    line l = connect().open(left == 9s ? "250-mx\r\n250 DELIVERBY 10\r\n" : "250-mx\r\n250 DELIVERBY\r\n");
+    auto t = message();
+    t.deliver_by = deliver_by_request{left, true, false};
+    l.session.begin(std::move(t));
+    auto outcome = l.only_outcome();
+    EXPECT_EQ(outcome.disposition, disposition::failed);
+    EXPECT_EQ(outcome.status.text(), "5.4.7");
+  }
+}
+
+TEST_P(client, reads_no_nonsense_as_the_shortest_time) {
+  for (auto ehlo : {"250-mx\r\n250 DELIVERBY x\r\n", "250-mx\r\n250 DELIVERBY 99999999999999999999\r\n"}) {
+    line l = connect().open(ehlo);
+    EXPECT_TRUE(l.session.capabilities().deliver_by);
+    EXPECT_EQ(l.session.capabilities().deliver_by_min, 0s);
+  }
+}
+
+client_options requiretls() {
+  auto o = options(tls_mode::verify);
+  o.requiretls = true;
+  return o;
+}
+
+TEST_P(client, with_requiretls_fails_for_good_where_there_is_no_tls) {
+  for (auto ehlo : {"250 mx\r\n", "500 what?\r\n"}) {
+    line l = connect(requiretls());
+    l.server("220 hi\r\n").server(ehlo);
+    auto cause = l.must_close();
+    ASSERT_TRUE(cause);
+    EXPECT_EQ(cause->disposition, disposition::failed);
+    EXPECT_EQ(cause->status.text(), "5.7.30");
+  }
+}
+
+TEST_P(client, with_requiretls_fails_for_good_by_a_certificate_that_is_not_good) {
+  for (auto refused : {true, false}) {
+    line l = connect(requiretls());
+    l.server("220 hi\r\n").server("250-mx\r\n250 STARTTLS\r\n").server("220 go\r\n");
+    ASSERT_TRUE(l.event<client_start_tls>());
+    refused ? l.session.tls_failed("wrong name", true) : l.session.tls_started({"TLSv1.3", "x", false});
+    auto cause = l.must_close();
+    ASSERT_TRUE(cause);
+    EXPECT_EQ(cause->disposition, disposition::failed);
+    EXPECT_EQ(cause->status.text(), "5.7.30");
+  }
+}
+
+TEST_P(client, with_requiretls_tries_a_broken_handshake_again) {
+  line l = connect(requiretls());
+  l.server("220 hi\r\n").server("250-mx\r\n250 STARTTLS\r\n").server("220 go\r\n");
+  ASSERT_TRUE(l.event<client_start_tls>());
+  l.session.tls_failed("connection reset");
+  auto cause = l.must_close();
+  ASSERT_TRUE(cause);
+  EXPECT_EQ(cause->disposition, disposition::deferred);
+}
+
+TEST_P(client, with_requiretls_wants_it_of_the_server_too) {
+  for (auto known : {true, false}) {
+    line l = connect(requiretls());
+    l.server("220 hi\r\n").server("250-mx\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n").server("220 go\r\n");
+    ASSERT_TRUE(l.event<client_start_tls>());
+    l.session.tls_started({"TLSv1.3", "x", true});
+    l.said();
+    l.server(known ? "250-mx\r\n250 REQUIRETLS\r\n" : "250 mx\r\n");
+    if (known) {
+      ASSERT_TRUE(l.event<client_ready>());
+      l.session.begin(message());
+      EXPECT_EQ(l.said(), "MAIL FROM:<me@relay.test> REQUIRETLS\r\n");
+    } else {
+      auto cause = l.must_close();
+      ASSERT_TRUE(cause);
+      EXPECT_EQ(cause->status.text(), "5.7.30");
+    }
+  }
+}
+
 TEST_P(client, sends_a_binary_message_as_one_chunk_byte_for_byte) {
   for (auto ehlo : {std::string{binary_esmtp}, std::string{"250-mx\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"}}) {
     line l = connect().open(ehlo);
