@@ -3,6 +3,7 @@
 
 #include "actors/console_json.hpp"
 #include "runtime/dns/resolver.hpp"
+#include "runtime/net/tls_tickets.hpp"
 #include "runtime/plugin/isolated.hpp"
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/telemetry/log.hpp"
@@ -245,6 +246,21 @@ admin_answer admin_api::health(bool ready_too) {
   return why.empty() ? plain(200, "ok\n") : plain(503, why + "\n");
 }
 
+namespace {
+
+void show_tls(telemetry::metrics& all, const net::tls_commons& tls) {
+  if (tls.gate) {
+    all.gauge("hedwig_tls_handshakes_running").set(static_cast<std::int64_t>(tls.gate->running()));
+    all.gauge("hedwig_tls_handshakes_waiting").set(static_cast<std::int64_t>(tls.gate->waiting()));
+    all.counter("hedwig_tls_handshakes_delayed_total").raise_to(tls.gate->delayed());
+    all.counter("hedwig_limit_hits_total", "server.tls.max_waiting_handshakes").raise_to(tls.gate->refused());
+  }
+  if (tls.tickets)
+    all.counter("hedwig_tls_ticket_keys_total").raise_to(tls.tickets->made());
+}
+
+} // namespace
+
 admin_answer admin_api::metrics() {
   auto& all = context_.metrics;
   all.gauge("hedwig_ready").set(why_not_ready().empty());
@@ -262,6 +278,7 @@ admin_answer admin_api::metrics() {
   all.gauge("hedwig_store_requests_in_flight").set(static_cast<std::int64_t>(context_.plugins.store->in_flight()));
   all.gauge("hedwig_store_requests_waiting").set(static_cast<std::int64_t>(context_.plugins.store->waiting()));
   all.gauge("hedwig_open_descriptors").set(open_descriptors());
+  show_tls(all, context_.tls);
   if (context_.resolver != nullptr)
     all.gauge("hedwig_dns_cache_entries").set(static_cast<std::int64_t>(context_.resolver->remembered()));
   auto living = context_.actors.counts();

@@ -11,9 +11,16 @@ namespace {
 constexpr std::size_t sha256_octets = 32;
 
 bool can_answer(const plugin::auth_provider& provider, smtp::sasl_question question) noexcept {
-  return question == smtp::sasl_question::password ? provider.verifies_passwords()
-         : question == smtp::sasl_question::token  ? provider.verifies_tokens()
-                                                   : provider.fetches_scram();
+  switch (question) {
+  case smtp::sasl_question::password:
+    return provider.verifies_passwords();
+  case smtp::sasl_question::token:
+    return provider.verifies_tokens();
+  case smtp::sasl_question::external:
+    return provider.looks_up();
+  default:
+    return provider.fetches_scram();
+  }
 }
 
 /// Takes them out of `who`; null: there are none.
@@ -63,6 +70,8 @@ void authenticator::ask(std::uint64_t number, inquiry& now) {
     provider.verify_password(request, {sink_, number, {}});
   else if (now.question.question == smtp::sasl_question::token)
     provider.verify_token(request, {sink_, number, {}});
+  else if (now.question.question == smtp::sasl_question::external)
+    provider.lookup(request, {sink_, number, {}});
   else
     provider.fetch_scram(request, {sink_, number, {}});
 }

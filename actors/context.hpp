@@ -63,6 +63,7 @@ public:
   std::vector<io_unit*> units;                                          ///< set before the first actor is spawned
   dns::resolver* resolver = nullptr;                                    ///< likewise
   relay_plugins plugins;                                                ///< likewise
+  net::tls_commons tls;                                                 ///< likewise
   std::atomic<bool> started{false};                                     ///< spool, listeners and console are open
   std::atomic<bool> draining{false};                                    ///< the relay stops: nothing new is begun
   std::atomic<bool> paused{false};                                      ///< mail is taken and kept, not delivered

@@ -36,7 +36,8 @@ bool is_lab(const config::settings& settings) {
 
 class policy_maker {
 public:
-  policy_maker(config::settings settings, wall_time now, policy_report& report) : now_{now}, report_{report} {
+  policy_maker(config::settings settings, wall_time now, policy_report& report, const net::tls_commons& commons)
+    : now_{now}, report_{report}, commons_{commons} {
     made_->settings = std::move(settings);
   }
 
@@ -48,8 +49,7 @@ public:
     check_address("dsn.from", settings.dsn.from);
     check_address("server.postmaster", settings.server.postmaster);
     for (std::size_t i = 0; i < settings.server.listeners.size(); ++i)
-      made_->listeners.push_back(
-          make_listener(settings.server.listeners[i], "server.listeners[" + std::to_string(i) + "]"));
+      made_->listeners.push_back(make_listener(i, "server.listeners[" + std::to_string(i) + "]"));
     made_->client_tls = client_context(net::tls_client_options::verify_mode::none);
     made_->client_tls_verified = client_context(net::tls_client_options::verify_mode::name);
     made_->allow_private_mx = settings.outbound.allow_private_mx || is_lab(settings);
@@ -165,24 +165,46 @@ private:
     }
   }
 
-  listener_policy make_listener(const config::listener_settings& listener, const std::string& path) {
+  /// Where a file of a listener's TLS stands in the configuration.
+  static std::string key_of_file(const config::tls_settings& tls, const std::string& path, const std::string& file) {
+    if (file == tls.cert_path || file == tls.key_path)
+      return path + (file == tls.key_path ? ".tls.key_path" : ".tls.cert_path");
+    for (std::size_t i = 0; i < tls.certificates.size(); ++i)
+      if (auto& one = tls.certificates[i]; file == one.cert_path || file == one.key_path)
+        return path + ".tls.certificates[" + std::to_string(i) + "]" +
+               (file == one.key_path ? ".key_path" : ".cert_path");
+    return path + (file == tls.client_ca ? ".tls.client_ca" : ".tls");
+  }
+
+  std::shared_ptr<const net::tls_context> listener_tls(std::size_t index, const std::string& path) {
     auto& server = made_->settings.server;
-    listener_policy made;
-    if (listener.tls) {
-      auto context = net::tls_context::make_server(
-          {.certificate_file = listener.tls->cert_path, .key_file = listener.tls->key_path}, now_);
-      auto of_key = !context && context.error().where == listener.tls->key_path;
-      if (auto made_context = take(std::move(context), path + (of_key ? ".tls.key_path" : ".tls.cert_path"))) {
-        warn(path + ".tls.cert_path", (*made_context)->warnings());
-        made.tls = std::move(*made_context);
-      }
+    auto& tls = *server.listeners[index].tls;
+    auto context = make_listener_tls(server, index, now_, commons_);
+    if (!context) {
+      report_.errors.push_back({key_of_file(tls, path, context.error().where), context.error().text()});
+      return nullptr;
     }
+    for (auto& one : (*context)->certificates()) {
+      auto key = key_of_file(tls, path, one.file);
+      warn(key, one.warnings);
+      if (one.expires > now_ && one.expires - now_ < server.tls.expiry_warning)
+        report_.warnings.push_back({key, net::expiry_text(one, now_)});
+    }
+    return *context;
+  }
+
+  listener_policy make_listener(std::size_t index, const std::string& path) {
+    auto& server = made_->settings.server;
+    auto& listener = server.listeners[index];
+    listener_policy made;
+    if (listener.tls)
+      made.tls = listener_tls(index, path);
     auto protocol = std::make_shared<smtp::server_settings>();
     protocol->hostname = server.hostname;
     protocol->starttls = made.tls && listener.tls->mode == config::listener_tls::starttls;
     protocol->auth_in_clear = listener.allow_auth_in_clear;
     protocol->require_auth = listener.require_auth;
-    if (!server.auth.empty() || !made_->settings.auth.empty())
+    if (!server.auth.empty() || !made_->settings.auth.empty() || (listener.tls && !listener.tls->clients.empty()))
       protocol->mechanisms = listener.auth_mechanisms;
     switch_off(listener.disabled_extensions, path + ".disabled_extensions", *protocol);
     protocol->deliver_by_min = std::chrono::ceil<std::chrono::seconds>(server.min_deliver_by);
@@ -206,13 +228,15 @@ private:
 
   wall_time now_;
   policy_report& report_;
+  const net::tls_commons& commons_;
   std::shared_ptr<relay_policy> made_ = std::make_shared<relay_policy>();
 };
 
 } // namespace
 
-std::shared_ptr<const relay_policy> make_policy(config::settings settings, wall_time now, policy_report& report) {
-  return policy_maker{std::move(settings), now, report}.make();
+std::shared_ptr<const relay_policy> make_policy(config::settings settings, wall_time now, policy_report& report,
+                                                const net::tls_commons& commons) {
+  return policy_maker{std::move(settings), now, report, commons}.make();
 }
 
 } // namespace hedwig

@@ -56,7 +56,17 @@ struct policy_report {
 };
 
 /// Null, with errors in the report, where something does not load. Blocking: reads files.
-[[nodiscard]] std::shared_ptr<const relay_policy> make_policy(config::settings settings, wall_time now,
-                                                              policy_report& report);
+[[nodiscard]] std::shared_ptr<const relay_policy>
+make_policy(config::settings settings, wall_time now, policy_report& report, const net::tls_commons& commons = {});
+
+/// Certificates, keys and authorities of one listener, read from its files. Blocking.
+[[nodiscard]] result<std::shared_ptr<const net::tls_context>> make_listener_tls(const config::server_settings& server,
+                                                                                std::size_t listener, wall_time now,
+                                                                                const net::tls_commons& commons);
+/// The files that make_listener_tls() reads.
+[[nodiscard]] std::vector<std::string> tls_files_of(const config::tls_settings& tls);
+/// The same policy but for the certificates of one listener.
+[[nodiscard]] std::shared_ptr<const relay_policy> with_listener_tls(const relay_policy& from, std::size_t listener,
+                                                                    std::shared_ptr<const net::tls_context> fresh);
 
 } // namespace hedwig

@@ -57,6 +57,9 @@ public:
   [[nodiscard]] telemetry::counter& tls(std::string_view direction, std::string_view outcome) {
     return all_.counter("hedwig_tls_handshakes_total", direction, outcome);
   }
+  [[nodiscard]] telemetry::counter& tls_resumed(std::string_view direction) {
+    return all_.counter("hedwig_tls_resumed_total", direction);
+  }
   [[nodiscard]] telemetry::counter& send_attempts(std::string_view domain, attempt_result what) {
     constexpr std::string_view words[] = {"success", "failure", "deferred"};
     return all_.counter("hedwig_send_attempts_total", domain, words[static_cast<std::size_t>(what)]);

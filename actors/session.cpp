@@ -16,10 +16,6 @@ using telemetry::level;
 
 namespace {
 
-smtp::tls_facts facts_of(const net::tls_info& info) {
-  return {.version = info.version, .cipher = info.cipher, .server_name = info.server_name};
-}
-
 static_assert(smtp::notify_never == queue::notify_never && smtp::notify_success == queue::notify_success &&
               smtp::notify_failure == queue::notify_failure && smtp::notify_delay == queue::notify_delay);
 
@@ -128,7 +124,7 @@ void session::start_protocol(bool refuse_early_talker) {
   smtp::connection_facts facts{
       .peer_ip = client_.ip_text(), .peer_port = client_.port(), .peer_name = {}, .tls = {}, .can = abilities()};
   if (auto* info = stream_->tls())
-    facts.tls = facts_of(*info);
+    facts.tls = tls_facts_of(*info);
   protocol_.emplace(admission_.rules->protocol, std::move(facts));
   clock_.greeted(loop().now());
   if (!relay().plugins.filters.empty())
@@ -184,13 +180,15 @@ void session::on_tls(const net::tls_info& info) {
   on_loop([&] {
     handshaking_ = false;
     relay().counts.tls("in", "success").add();
+    if (info.resumed)
+      relay().counts.tls_resumed("in").add();
     if (!protocol_) {
       greet_in_time(false);
       return;
     }
     log_out();
     clock_.greeted(loop().now());
-    protocol_->tls_started(facts_of(info));
+    protocol_->tls_started(tls_facts_of(info));
     go_on();
   });
 }
@@ -294,9 +292,18 @@ bool session::answer(const smtp::ask::check_helo&) {
 
 bool session::answer(const smtp::ask::start_tls&) {
   send_output();
-  handshaking_ = true;
-  stream_->start_tls(policy_->listeners[listener_].tls, net::tls_role::server);
+  begin_handshake(false);
   return false;
+}
+
+void session::begin_handshake(bool behind_header) {
+  handshaking_ = true;
+  timer_->start(policy_->settings.server.tls.handshake_timeout);
+  auto& tls = policy_->listeners[listener_].tls;
+  if (behind_header)
+    stream_->start_tls_behind(tls);
+  else
+    stream_->start_tls(tls, net::tls_role::server);
 }
 
 bool session::answer(const smtp::ask::check_mail& question) {
@@ -608,7 +615,7 @@ void session::drain() {
 plugin::filter_session_view session::filter_view() const {
   auto& facts = protocol_->facts();
   return {.tls = facts.tls.has_value(),
-          .client_certificate = false,
+          .client_certificate = stream_->tls() != nullptr && stream_->tls()->peer_verified,
           .session = std::to_string(id()),
           .listener = listener_settings().name,
           .peer = facts.peer_ip,

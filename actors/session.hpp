@@ -60,6 +60,7 @@ private:
   /// Greets now, or after server.greeting_delay who is not one of ours.
   void greet_in_time(bool spoke_early);
   void start_protocol(bool refuse_early_talker);
+  void begin_handshake(bool behind_header);
   std::size_t refuse_early_talker(std::string_view data);
   void answer_questions();
 
@@ -98,6 +99,13 @@ private:
 
   // The user (session_user.cpp).
   [[nodiscard]] smtp::sasl_abilities abilities() const;
+  [[nodiscard]] smtp::tls_facts tls_facts_of(const net::tls_info& info) const;
+  // The client's certificate (session_certificate.cpp).
+  struct certificate_login;
+  /// Whom it may log in as; nothing where it is not right, or nobody knows it.
+  [[nodiscard]] std::optional<certificate_login> login_of(const net::tls_info* info) const;
+  bool log_in_by_certificate(smtp::ask::authenticate& question);
+  void ask_providers(smtp::ask::authenticate& question);
   /// Counts and logs it, and answers when server.auth_failure_delay is over; false: not yet.
   bool deny(const std::string& mechanism, std::string_view user, std::string_view reason);
   [[nodiscard]] bool locked_out(const smtp::ask::authenticate& question);

@@ -21,12 +21,7 @@ void session::meet_client(bool spoke_early, bool behind_header) {
   if (!tls || listener_settings().tls->mode != config::listener_tls::implicit)
     return greet_in_time(spoke_early);
   set_state("handshake");
-  timer_->start(policy_->settings.server.cmd_timeout);
-  handshaking_ = true;
-  if (behind_header)
-    stream_->start_tls_behind(tls);
-  else
-    stream_->start_tls(tls, net::tls_role::server);
+  begin_handshake(behind_header);
 }
 
 std::size_t session::read_proxy_header(std::string_view data) {

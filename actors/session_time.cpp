@@ -9,7 +9,7 @@ namespace hedwig {
 using smtp::overdue;
 
 void session::watch_time() {
-  if (closing_ || denying_ || halted_ == halt::memory) { // which have the timer
+  if (closing_ || denying_ || handshaking_ || halted_ == halt::memory) { // which have the timer
     clock_.rest();
     return;
   }
@@ -46,11 +46,11 @@ void session::on_timeout() {
   } else if (std::exchange(delaying_, false)) {
     start_protocol(false);
     stream_->resume_reading(); // what came meanwhile, where that is allowed
-  } else if (protocol_) {
-    out_of_time();
+  } else if (handshaking_) {
+    relay().counts.limit_hit("server.tls.handshake_timeout").add();
+    stream_->abort(); // in between there are no words
   } else {
-    relay().counts.limit_hit("server.cmd_timeout").add();
-    stream_->abort(); // a TLS handshake that does not end
+    out_of_time();
   }
 }
 

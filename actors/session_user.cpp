@@ -20,6 +20,12 @@ namespace {
 /// Bytes of a user name that a client made up and the log tells; escaped there.
 constexpr std::size_t logged_user_max = 128;
 
+/// Tokens and certificates are not guessed, so that whoever names a user beside a wrong one says nothing about him.
+bool is_guessed(std::string_view mechanism) {
+  auto question = smtp::question_of_mechanism(mechanism);
+  return question != smtp::sasl_question::token && question != smtp::sasl_question::external;
+}
+
 } // namespace
 
 smtp::sasl_abilities session::abilities() const {
@@ -41,6 +47,14 @@ bool session::answer(smtp::ask::authenticate& question) {
     protocol_->refuse(smtp::replies::locked_out);
     return true;
   }
+  if (question.who.question == smtp::sasl_question::external)
+    return log_in_by_certificate(question);
+  ask_providers(question);
+  return false;
+}
+
+void session::ask_providers(smtp::ask::authenticate& question) {
+  auto* info = stream_->tls();
   plugin::auth_request request{.mechanism = question.mechanism,
                                .username = question.who.username,
                                .authorize_as = question.who.authorize_as,
@@ -48,11 +62,11 @@ bool session::answer(smtp::ask::authenticate& question) {
                                .listener = listener_settings().name,
                                .session = std::to_string(id()),
                                .tls = protocol_->tls(),
+                               .client_certificate = info != nullptr && info->peer_verified,
                                .secret = std::string{question.who.password.view()}};
   monitor(handles_->authenticator); // told at once also when it is gone already
   send(handles_->authenticator,
        authenticate{std::move(request), question.who.question, caf::actor_cast<caf::actor>(this), ++token_});
-  return false;
 }
 
 bool session::answer(const smtp::ask::settle_login& question) {
@@ -111,9 +125,7 @@ void session::on_authenticated(authenticated& outcome) {
 std::string session::counted_address() const { return smtp::login_guard::key_of(client_.octets()); }
 
 bool session::locked_out(const smtp::ask::authenticate& question) {
-  // A token is not guessed, so that whoever names a user beside a wrong one says nothing about him.
-  auto is_password = question.who.question != smtp::sasl_question::token;
-  auto user = is_password ? std::string_view{question.who.username} : std::string_view{};
+  auto user = is_guessed(question.mechanism) ? std::string_view{question.who.username} : std::string_view{};
   auto found = relay().logins.look(counted_address(), user, relay().time.steady());
   if (found == login_verdict::address_locked && peer_may_relay_)
     found = login_verdict::open;
@@ -133,7 +145,7 @@ bool session::deny(const std::string& mechanism, std::string_view user, std::str
                   {"user", user.substr(0, logged_user_max)},
                   {"mechanism", mechanism},
                   {"reason", reason}});
-  auto counted_user = smtp::question_of_mechanism(mechanism) == smtp::sasl_question::token ? std::string_view{} : user;
+  auto counted_user = is_guessed(mechanism) ? user : std::string_view{};
   auto locked = relay().logins.failed(peer_may_relay_ ? std::string{} : counted_address(), counted_user,
                                       {.failures_per_address = server.auth_failures_per_address,
                                        .failures_per_user = server.auth_failures_per_user,

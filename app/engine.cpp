@@ -2,6 +2,7 @@
 #include "app/engine.hpp"
 
 #include "app/socket_activation.hpp"
+#include "runtime/net/tls_tickets.hpp"
 #include "runtime/telemetry/log.hpp"
 
 #include <pthread.h>
@@ -30,8 +31,11 @@ engine::engine(prepared from)
 
 result<std::unique_ptr<engine>> engine::start(prepared from, supervisor_events events) {
   auto plan = std::move(from.plan);
+  auto tls = std::move(from.tls);
   std::unique_ptr<engine> made{new engine{std::move(from)}};
   made->context_.emplace(clock::system(), made->policy_, random_seed());
+  made->context_->tls = std::move(tls);
+  made->certificates_.emplace(*made->context_);
   if (auto opened = made->open_resolver(); !opened)
     return std::unexpected{opened.error()};
   made->providers_->use_metrics(&made->context_->metrics);
@@ -164,8 +168,10 @@ void engine::refuse_reload(const std::vector<config::diagnostic>& errors) {
                  {{"errors", errors.size()}});
 }
 
+void engine::look_at_certificates() { certificates_->look(); }
+
 void engine::reload(const std::string& config_path) {
-  auto [next, changes] = prepare_reload(config_path, loaded_, *providers_);
+  auto [next, changes] = prepare_reload(config_path, loaded_, *providers_, context_->tls);
   if (!next.ok())
     return refuse_reload(next.errors);
   for (auto& one : next.warnings)
@@ -180,7 +186,11 @@ void engine::reload(const std::string& config_path) {
   providers_->reload(next.plan);
   if (auto levels = telemetry::level_filter_from_environment(next.policy->settings.log.level))
     telemetry::set_levels(*levels);
+  auto& tls = next.policy->settings.server.tls;
+  context_->tls.tickets->set_interval(tls.ticket_rotation);
+  context_->tls.gate->set_limits(handshake_limits_of(tls));
   context_->replace_policy(std::move(next.policy));
+  certificates_->start_anew();
   loaded_ = std::move(*next.loaded);
   context_->metrics.counter("hedwig_reloads_total", "applied").add();
   telemetry::log(level::info, component::config, {"config.reloaded", "configuration, keys and certificates read again"},

@@ -5,6 +5,7 @@
 #include "actors/context.hpp"
 #include "actors/io_unit.hpp"
 #include "actors/supervisor.hpp"
+#include "app/certificate_watch.hpp"
 #include "app/relay.hpp"
 #include "runtime/dns/unbound_resolver.hpp"
 #include "runtime/net/loop.hpp"
@@ -33,6 +34,8 @@ public:
   /// New settings, keys and certificates. What needs a restart is named in the log and stays as it is; a file with
   /// errors changes nothing. Thread: the one that started it.
   void reload(const std::string& config_path);
+  /// Certificates whose files have changed, or that run out. To be called every second or so. Thread: the same.
+  void look_at_certificates();
 
   /// What the actors share; for tests, which count them and make them fail.
   [[nodiscard]] relay_context& context() noexcept { return *context_; }
@@ -60,6 +63,7 @@ private:
   std::vector<std::thread> threads_;
   caf::actor supervisor_;
   std::unique_ptr<admin_http> console_;
+  std::optional<certificate_watch> certificates_;
 };
 
 } // namespace hedwig::app

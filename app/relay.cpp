@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/relay.hpp"
 
+#include "runtime/net/tls_tickets.hpp"
+
 #include <algorithm>
 #include <iterator>
 
@@ -25,7 +27,7 @@ void load_named(prepared& made, providers& from) {
       made.errors.push_back(std::move(what));
   };
   policy_report report;
-  made.policy = make_policy(loaded.settings, clock::system().wall(), report);
+  made.policy = make_policy(loaded.settings, clock::system().wall(), report, made.tls);
   for (auto& one : report.errors)
     complain(config::diagnostic_at(loaded, one.key, one.text));
   for (auto& one : report.warnings)
@@ -59,6 +61,10 @@ prepared looked_at(config::looked_at from) {
 
 } // namespace
 
+net::handshake_limits handshake_limits_of(const config::tls_process_settings& tls) {
+  return {.running = tls.max_handshakes, .waiting = tls.max_waiting_handshakes};
+}
+
 std::string prepared::text() const { return config::to_text(warnings, "warning") + config::to_text(errors, "error"); }
 
 prepared prepare(const std::string& config_path) {
@@ -66,22 +72,28 @@ prepared prepare(const std::string& config_path) {
   if (!made.loaded)
     return made;
   made.providers = std::make_unique<providers>(made.loaded->settings);
+  auto& tls = made.loaded->settings.server.tls;
+  made.tls = {.tickets = std::make_shared<net::tls_ticket_keys>(clock::system(), tls.ticket_rotation),
+              .gate = std::make_shared<net::handshake_gate>(handshake_limits_of(tls))};
   load_named(made, *made.providers);
   return made;
 }
 
-prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force, providers& running) {
+prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force, providers& running,
+                               const net::tls_commons& tls) {
   prepared_reload made;
   // The machine may have another name by now; the relay keeps the one it started with.
   made.next = looked_at(config::look(config_path, in_force.options));
   if (!made.next.loaded)
     return made;
+  made.next.tls = tls;
   load_named(made.next, running);
   if (!made.next.ok())
     return made;
   made.changes = config::plan_reload(in_force.root, made.next.loaded->root, running.reload_options());
   auto warnings = std::move(made.next.warnings);
   made.next = checked(config::load_root(made.changes.root, config_path, in_force.options));
+  made.next.tls = tls;
   if (made.next.ok())
     load_named(made.next, running);
   for (auto& one : made.next.errors)

@@ -18,6 +18,7 @@ struct prepared {
   std::shared_ptr<const relay_policy> policy;
   std::unique_ptr<app::providers> providers;
   provider_plan plan;
+  net::tls_commons tls;                   ///< for all policies of this process
   std::vector<config::diagnostic> errors; ///< sorted by place; empty: all is well
   std::vector<config::diagnostic> warnings;
 
@@ -25,6 +26,8 @@ struct prepared {
   /// Everything for a person: a line each, marked as error or warning.
   [[nodiscard]] std::string text() const;
 };
+
+[[nodiscard]] net::handshake_limits handshake_limits_of(const config::tls_process_settings& tls);
 
 /// Reads everything and reports all errors at once, those of later steps included where they can be known.
 [[nodiscard]] prepared prepare(const std::string& config_path);
@@ -37,6 +40,6 @@ struct prepared_reload {
 };
 
 [[nodiscard]] prepared_reload prepare_reload(const std::string& config_path, const config::loaded& in_force,
-                                             providers& running);
+                                             providers& running, const net::tls_commons& tls);
 
 } // namespace hedwig::app

@@ -148,6 +148,7 @@ int run(engine& relay, progress& seen, const std::string& config_path, const sig
       if (seen.drained)
         return exit_ok;
     }
+    relay.look_at_certificates();
     if (which == 0 && !deadline) {
       if (!watch.has_given_up(relay.context().plugins.store->health(), std::chrono::steady_clock::now()))
         continue;

@@ -109,6 +109,18 @@ public:
     return *std::move(secret);
   }
 
+  /// Of who is proven otherwise, by a certificate.
+  hedwig::sdk::identity lookup(const hedwig_auth_request& request) {
+    auto now = users_.current();
+    std::string name{hedwig::sdk::view(request.username)};
+    const auto* user = now->find(name);
+    if (user == nullptr)
+      throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
+    if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != name)
+      throw failure{HEDWIG_E_DENIED, "may not act for another user"};
+    return {.name = name, .groups = user->groups, .senders = user->senders};
+  }
+
 private:
   void remember(const hedwig::sdk::config& config) {
     listed_.clear();

@@ -100,7 +100,11 @@ void other_addresses(const scene& in) {
                in.s.admin.bind->text());
 }
 
-bool has_auth(const settings& s) { return !s.server.auth.empty() || !s.auth.empty(); }
+bool has_auth(const settings& s) {
+  return !s.server.auth.empty() || !s.auth.empty() ||
+         std::any_of(s.server.listeners.begin(), s.server.listeners.end(),
+                     [](const auto& one) { return one.tls && !one.tls->clients.empty(); });
+}
 
 void open_relay(const scene& in, std::size_t index) {
   const auto& one = in.s.server.listeners[index];
@@ -127,8 +131,8 @@ void open_proxy(const scene& in, std::size_t index) {
 }
 
 // Those of runtime/smtp/sasl.hpp.
-constexpr std::string_view sasl_mechanisms[] = {"PLAIN",   "LOGIN",         "OAUTHBEARER",
-                                                "XOAUTH2", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+constexpr std::string_view sasl_mechanisms[] = {
+    "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL"};
 
 void mechanisms(const scene& in, std::size_t index) {
   auto& list = in.s.server.listeners[index].auth_mechanisms;
@@ -162,6 +166,54 @@ void authentication(const scene& in, std::size_t index) {
     in.warning(listener_path(index, ".allow_auth_in_clear"),
                "server.listeners.allow_auth_in_clear lets passwords cross the "
                "network readable: add [server.listeners.tls] instead");
+}
+
+/// As it is compared: lower case, without colons.
+bool tidy_fingerprint(std::string& sum) {
+  std::erase(sum, ':');
+  for (auto& c : sum)
+    c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  return sum.size() == 64 &&
+         std::all_of(sum.begin(), sum.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+void client_certificates(const scene& in, std::size_t index) {
+  auto& tls = in.s.server.listeners[index].tls;
+  if (!tls)
+    return;
+  std::set<std::string> seen;
+  bool by_fingerprint = false;
+  for (std::size_t i = 0; i < tls->clients.size(); ++i) {
+    auto& one = tls->clients[i];
+    const auto path = listener_path(index, fmt::format(".tls.clients[{}]", i));
+    if (one.fingerprint.empty() == one.name.empty())
+      in.error(path, "server.listeners.tls.clients needs either fingerprint or name: write one of them");
+    else if (!one.fingerprint.empty() && !tidy_fingerprint(one.fingerprint))
+      in.error(path + ".fingerprint",
+               "server.listeners.tls.clients.fingerprint is no SHA-256: write the 64 hexadecimal "
+               "digits that openssl x509 -noout -fingerprint -sha256 prints");
+    else if (!one.name.empty() && tls->client_ca.empty())
+      in.error(path + ".name",
+               "server.listeners.tls.clients.name = {} is of no use without client_ca: write the "
+               "authorities whose certificates may have it",
+               quoted(one.name));
+    else if (!seen.insert(one.fingerprint + "/" + one.name).second)
+      in.error(path, "server.listeners.tls.clients has this certificate twice: remove one");
+    by_fingerprint = by_fingerprint || !one.fingerprint.empty();
+  }
+  if (tls->require_client_certificate && tls->client_ca.empty() && !by_fingerprint)
+    in.error(listener_path(index, ".tls.require_client_certificate"),
+             "server.listeners.tls.require_client_certificate is set and no certificate is right: add client_ca, or "
+             "clients with a fingerprint");
+}
+
+void certificates(const scene& in, std::size_t index) {
+  constexpr std::size_t certificates_max = 100;
+  auto& tls = in.s.server.listeners[index].tls;
+  if (tls && tls->certificates.size() > certificates_max)
+    in.error(listener_path(index, ".tls.certificates"),
+             "server.listeners.tls.certificates has {} entries: write at most {}, some with several names",
+             tls->certificates.size(), certificates_max);
 }
 
 void reachable_by_someone(const scene& in, std::size_t index) {
@@ -459,6 +511,8 @@ void apply_rules(draft& what, const node& root, const load_options& options, rep
     open_relay(in, i);
     open_proxy(in, i);
     authentication(in, i);
+    certificates(in, i);
+    client_certificates(in, i);
     reachable_by_someone(in, i);
   }
   users(in);

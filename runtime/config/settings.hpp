@@ -41,10 +41,30 @@ enum class isolation_mode : std::uint8_t { none, thread, process };
 enum class filter_type : std::uint8_t { from_domain_filter, to_domain_filter };
 enum class filter_action : std::uint8_t { allow, deny };
 
+struct tls_certificate_settings {
+  std::string cert_path;
+  std::string key_path;
+  friend bool operator==(const tls_certificate_settings&, const tls_certificate_settings&) = default;
+};
+
+/// A client certificate and whom it is good for. One of the first two is set.
+struct tls_client_settings {
+  std::string fingerprint;          ///< SHA-256, lower-case hex after load()
+  std::string name;                 ///< in a certificate of client_ca
+  std::vector<std::string> users;   ///< never empty; the first is meant where the client names none
+  std::vector<std::string> senders; ///< empty: any
+  friend bool operator==(const tls_client_settings&, const tls_client_settings&) = default;
+};
+
 struct tls_settings {
   std::string cert_path;
   std::string key_path;
   listener_tls mode{};
+  std::vector<tls_certificate_settings> certificates; ///< beside the first, by name
+  std::uint32_t max_handshakes{};                     ///< 0: only that of the process
+  std::string client_ca;                              ///< path; empty: none
+  bool require_client_certificate{};
+  std::vector<tls_client_settings> clients;
   friend bool operator==(const tls_settings&, const tls_settings&) = default;
 };
 
@@ -130,6 +150,17 @@ struct health_settings {
   friend bool operator==(const health_settings&, const health_settings&) = default;
 };
 
+/// TLS of all listeners together.
+struct tls_process_settings {
+  duration handshake_timeout{};
+  std::uint32_t max_handshakes{}; ///< 0: without limit
+  std::uint32_t max_waiting_handshakes{};
+  duration ticket_rotation{}; ///< 0: no tickets
+  duration watch_interval{};  ///< 0: files are not looked at
+  duration expiry_warning{};
+  friend bool operator==(const tls_process_settings&, const tls_process_settings&) = default;
+};
+
 struct server_settings {
   std::string hostname;
   std::string helo_hostname; ///< never empty after load()
@@ -164,6 +195,7 @@ struct server_settings {
   pool_settings smtp;
   metrics_settings metrics;
   health_settings health;
+  tls_process_settings tls;
   std::vector<listener_settings> listeners;
   std::vector<client_policy_settings> policies; ///< for each limit the first that fits and names it
   std::vector<auth_user> auth;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace hedwig::net {
 
@@ -60,9 +61,18 @@ private:
     tls_session session;
     output_queue clear; // not yet encrypted
     tls_info info;
+    std::unique_ptr<handshake_gate::pass> pass; // of a handshake that has begun, where one is needed
+    std::shared_ptr<stream_core*> waits;        // for its turn; null inside once that is not so any more
     bool up = false;
     bool goodbye_said = false;
     bool takes_rest = false; // of the clear text being offered
+
+    void leave_line() {
+      pass.reset();
+      if (waits)
+        *std::exchange(waits, nullptr) = nullptr;
+    }
+    [[nodiscard]] bool stands_in_line() const noexcept { return pass && !pass->running(); }
   };
 
   [[nodiscard]] const stream_limits& limits() const noexcept { return loop_.options().limits; }
@@ -86,6 +96,7 @@ private:
   void offer(std::string_view data);
   void offer_leftover();
   void process_tls();
+  [[nodiscard]] bool may_shake_hands();
   [[nodiscard]] bool continue_handshake();
   void decrypt();
   void tls_failed();
@@ -97,6 +108,7 @@ private:
   void after_output();
   void hear_last_words();
 
+  void abort_with(std::optional<error> reason);
   void begin_close(std::chrono::nanoseconds linger);
   void finish(std::optional<error> reason);
   void report_later(std::optional<error> reason);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/base/buffer.hpp"
+#include "runtime/base/clock.hpp"
 #include "runtime/base/error.hpp"
 #include "runtime/net/address.hpp"
 
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace hedwig::net {
 
@@ -29,7 +31,8 @@ struct tls_info {
   int cipher_bits = 0;
   /// A session of an earlier connection was taken up.
   bool resumed = false;
-  /// The peer showed a certificate of a trusted authority, for a client role also one for the server's name.
+  /// The peer showed a certificate of a trusted authority, for a client role also one for the server's name, for a
+  /// server role perhaps one that is known by its fingerprint instead.
   bool peer_verified = false;
   /// Why not, when it is not verified: "self-signed certificate"; empty when the peer showed none.
   std::string verify_error;
@@ -39,6 +42,12 @@ struct tls_info {
   std::string peer_subject;
   /// SHA-256 of the peer's certificate in lower-case hex, or empty.
   std::string peer_fingerprint;
+  /// Server role: mail addresses and DNS names (lower case) of subjectAltName in the client's certificate, as many as
+  /// tls_session::peer_names_max; and its common name. Printable ASCII, what is not is left out.
+  std::vector<std::string> peer_names;
+  std::string peer_common_name;
+  /// Server role: when the client's certificate runs out; the epoch where there is none.
+  wall_time peer_expires{};
 };
 
 /// What a stream tells its owner: on the loop's thread, one call at a time, and never from within a call the owner

@@ -49,7 +49,7 @@ bool stream_core::wants_input() const noexcept {
     return false;
   if (phase_ == phase::closing || phase_ == phase::finishing)
     return true;
-  return handshaking() ? live() : may_offer();
+  return handshaking() ? live() && !tls_->stands_in_line() : may_offer();
 }
 
 void stream_core::update_interest() {
@@ -233,8 +233,31 @@ void stream_core::process_tls() {
     mark_dirty();
 }
 
+/// Whoever only connects and says nothing takes nobody's place.
+bool stream_core::may_shake_hands() {
+  auto& lane = tls_->session.context().handshakes();
+  if (!lane || tls_->stands_in_line() || tls_->pass)
+    return !tls_->stands_in_line();
+  if (!tls_->session.has_input())
+    return false;
+  tls_->waits = std::make_shared<stream_core*>(this);
+  tls_->pass = handshake_gate::lane::enter(lane, [loop = &loop_, waits = tls_->waits] {
+    loop->post([waits] {
+      if (*waits != nullptr)
+        (*waits)->want_attention();
+    });
+  });
+  if (tls_->pass)
+    return tls_->pass->running();
+  loop_.counts().tls_failures.fetch_add(1, std::memory_order_relaxed);
+  abort_with(error{HEDWIG_E_BUSY, "TLS handshake refused: too many wait for their turn", peer_.text(), 0});
+  return false;
+}
+
 /// True when the connection is protected and goes on.
 bool stream_core::continue_handshake() {
+  if (!may_shake_hands())
+    return false;
   switch (tls_->session.handshake()) {
   case tls_session::progress::more_input:
     return false;
@@ -246,6 +269,7 @@ bool stream_core::continue_handshake() {
     break;
   }
   tls_->up = true;
+  tls_->leave_line();
   tls_->info = tls_->session.info();
   loop_.counts().tls_handshakes.fetch_add(1, std::memory_order_relaxed);
   mark_dirty();
@@ -321,16 +345,20 @@ void stream_core::close() {
     begin_close(limits().linger);
 }
 
-void stream_core::abort() {
+void stream_core::abort() { abort_with({}); }
+
+void stream_core::abort_with(std::optional<error> reason) {
   if (phase_ == phase::over)
     return;
   set_reset_on_close(socket_.get());
-  finish({});
+  finish(std::move(reason));
 }
 
 void stream_core::begin_close(std::chrono::nanoseconds linger) {
   phase_ = phase::closing;
   leftover_.clear();
+  if (tls_)
+    tls_->leave_line();
   if (handshaking())
     tls_->clear.clear(); // can never be sent
   arm_deadline(linger);
@@ -359,8 +387,10 @@ void stream_core::finish(std::optional<error> reason) {
     deadline_->cancel();
   wire_.clear();
   leftover_.clear();
-  if (tls_)
+  if (tls_) {
+    tls_->leave_line();
     tls_->clear.clear();
+  }
   if (handler_ == nullptr)
     loop_.bury(*this);
   else

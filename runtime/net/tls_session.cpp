@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/net/tls_session.hpp"
 
+#include "runtime/base/ascii.hpp"
+#include "runtime/net/tls_certificate.hpp"
 #include "runtime/net/tls_session_cache.hpp"
 
 #include <fmt/format.h>
@@ -18,6 +20,7 @@ namespace {
 
 constexpr std::size_t log_text_max = 256;
 constexpr std::size_t host_name_max = 253; // RFC 1035, section 2.3.4, as text
+constexpr std::size_t peer_name_octets_max = 255;
 
 } // namespace
 
@@ -242,9 +245,49 @@ std::string exporter_binding(SSL* ssl) {
   return out;
 }
 
-/// RFC 5929 section 4.1: the hash of our certificate, by its signature's algorithm, SHA-256 for MD5 and SHA-1. None
-/// where the signature has no hash of its own (Ed25519).
+/// Who could not be told apart from somebody else, by a NUL or what else does not print, has no name.
+std::string plain_name(const unsigned char* text, int size) {
+  std::string_view raw{reinterpret_cast<const char*>(text), static_cast<std::size_t>(std::max(size, 0))};
+  return raw.size() <= peer_name_octets_max && printable(raw, raw.size()) == raw ? std::string{raw} : std::string{};
+}
+
+std::vector<std::string> alternative_names_of(X509* certificate) {
+  std::vector<std::string> out;
+  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names) && out.size() < tls_session::peer_names_max; ++i) {
+    auto* one = sk_GENERAL_NAME_value(names, i);
+    if (one->type != GEN_DNS && one->type != GEN_EMAIL)
+      continue;
+    auto name = plain_name(ASN1_STRING_get0_data(one->d.ia5), ASN1_STRING_length(one->d.ia5));
+    if (one->type == GEN_DNS)
+      std::ranges::transform(name, name.begin(), ascii::lower);
+    if (!name.empty())
+      out.push_back(std::move(name));
+  }
+  GENERAL_NAMES_free(names);
+  return out;
+}
+
+std::string common_name_of(X509* certificate) {
+  auto* subject = X509_get_subject_name(certificate);
+  auto at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0)
+    return {};
+  unsigned char* text = nullptr;
+  auto size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  auto name = size > 0 ? plain_name(text, size) : std::string{};
+  OPENSSL_free(text);
+  return name;
+}
+
+} // namespace
+
 std::string end_point_binding(SSL* ssl) {
+  void* kept = nullptr;
+  std::size_t kept_size = 0;
+  if (SSL_session_reused(ssl) == 1 && SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &kept, &kept_size) == 1 &&
+      kept_size > 0)
+    return {static_cast<const char*>(kept), kept_size};
   auto* certificate = SSL_get_certificate(ssl);
   int hash = NID_undef;
   if (certificate == nullptr || X509_get_signature_info(certificate, &hash, nullptr, nullptr, nullptr) != 1 ||
@@ -258,7 +301,15 @@ std::string end_point_binding(SSL* ssl) {
   return {reinterpret_cast<const char*>(digest.data()), size};
 }
 
-} // namespace
+std::string tls_fingerprint(const X509* certificate) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  X509_digest(certificate, EVP_sha256(), digest.data(), &size);
+  std::string out;
+  for (unsigned i = 0; i < size; ++i)
+    out += fmt::format("{:02x}", digest[i]);
+  return out;
+}
 
 std::string tls_session::channel_binding(std::string_view type) const {
   if (!up_ || context_->role() != tls_role::server)
@@ -284,11 +335,12 @@ void tls_session::describe_peer(tls_info& info) const {
     info.peer_subject = printable({data, static_cast<std::size_t>(std::max(size, 0L))}, log_text_max);
     BIO_free(text);
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  X509_digest(certificate, EVP_sha256(), digest.data(), &size);
-  for (unsigned i = 0; i < size; ++i)
-    info.peer_fingerprint += fmt::format("{:02x}", digest[i]);
+  info.peer_fingerprint = tls_fingerprint(certificate);
+  if (info.role == tls_role::client)
+    return;
+  info.peer_names = alternative_names_of(certificate);
+  info.peer_common_name = common_name_of(certificate);
+  info.peer_expires = tls_time(X509_get0_notAfter(certificate));
 }
 
 } // namespace hedwig::net

@@ -13,6 +13,7 @@
 
 struct bio_st;
 struct bio_method_st;
+struct x509_st;
 
 namespace hedwig::net {
 
@@ -23,6 +24,8 @@ public:
   enum class progress { more_input, done, failed };
   /// The longest clear text that one record carries (RFC 8446, section 5.1). Bytes.
   static constexpr std::size_t record_max = 16384;
+  /// Names of a client's certificate that are looked at.
+  static constexpr std::size_t peer_names_max = 100;
 
   /// `wire` outlives the session. `cache_key` names the server to resume a session with.
   tls_session(std::shared_ptr<const tls_context> context, std::string_view server_name, std::string cache_key,
@@ -37,6 +40,7 @@ public:
   void keep_rest();
   /// Bytes kept, or inside OpenSSL, that read() could still turn into clear text.
   [[nodiscard]] bool has_input() const noexcept;
+  [[nodiscard]] const tls_context& context() const noexcept { return *context_; }
 
   /// The handshake, as far as the input goes.
   [[nodiscard]] progress handshake();
@@ -58,6 +62,7 @@ public:
 
 private:
   friend class tls_context_builder;
+  friend class tls_server_builder;
   friend struct session_bio;
 
   void fail(int returned, std::string_view what);
@@ -75,6 +80,13 @@ private:
   bool up_ = false;
   std::optional<error> failure_;
 };
+
+/// SHA-256 of a certificate in lower-case hex.
+[[nodiscard]] std::string tls_fingerprint(const x509_st* certificate);
+/// RFC 5929 section 4.1: the hash of our certificate, by its signature's algorithm, SHA-256 for MD5 and SHA-1. Of a
+/// session that was taken up again: of the certificate that it began with. Empty where the signature has no hash of its
+/// own (Ed25519).
+[[nodiscard]] std::string end_point_binding(ssl_st* ssl);
 
 /// Printable ASCII, at most `size_max` bytes: for texts of peers and libraries.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t size_max);

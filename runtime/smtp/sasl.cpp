@@ -70,6 +70,19 @@ private:
   std::string username_;
 };
 
+/// RFC 4422, appendix A: the client names whom it wants to be, or nobody; who it is, the channel says.
+class external_exchange final : public sasl_exchange {
+public:
+  sasl_step step(std::optional<std::string_view> response) override {
+    if (!response)
+      return sasl_challenge{};
+    if (!is_sasl_name(*response))
+      return sasl_malformed{};
+    return credentials{
+        .username = {}, .authorize_as = std::string{*response}, .password = {}, .question = sasl_question::external};
+  }
+};
+
 struct known_mechanism {
   std::string_view name;
   sasl_question question;
@@ -87,6 +100,8 @@ constexpr known_mechanism known_mechanisms[] = {
      [](const sasl_scene& scene) { return detail::make_scram_exchange(false, scene); }},
     {"SCRAM-SHA-256-PLUS", sasl_question::scram,
      [](const sasl_scene& scene) { return detail::make_scram_exchange(true, scene); }},
+    {"EXTERNAL", sasl_question::external,
+     [](const sasl_scene&) -> std::unique_ptr<sasl_exchange> { return std::make_unique<external_exchange>(); }},
 };
 
 const known_mechanism* find_mechanism(std::string_view name) noexcept {

@@ -47,13 +47,15 @@ inline constexpr std::size_t scram_message_octets_max = 2048;
 inline constexpr std::size_t scram_nonce_octets_max = 256;
 
 /// Whom a mechanism needs: the questions of <hedwig/auth.h>.
-enum class sasl_question : std::uint8_t { password, token, scram };
+enum class sasl_question : std::uint8_t { password, token, scram, external };
 
 /// What a client wants to be known as, and what has to be found out about it.
 struct credentials {
-  std::string username;     ///< authentication identity; of a token what the client says it is for, perhaps nothing
+  /// Authentication identity; of a token what the client says it is for, perhaps nothing; with `external` the owner
+  /// knows.
+  std::string username;
   std::string authorize_as; ///< authorisation identity; empty: the same
-  secret password;          ///< or the token; empty with `scram`
+  secret password;          ///< or the token; empty with `scram` and `external`
   sasl_question question = sasl_question::password;
   /// With `scram`: the type of channel binding (RFC 5929, RFC 9266) whose data is wanted too; empty: none.
   std::string channel_binding = {};
@@ -102,7 +104,8 @@ struct sasl_scene {
 };
 
 /// An exchange for "PLAIN" (RFC 4616), "LOGIN" (draft-murchison-sasl-login), "OAUTHBEARER" (RFC 7628), "XOAUTH2"
-/// (Google's forerunner of it), "SCRAM-SHA-256" or "SCRAM-SHA-256-PLUS" (RFC 5802, 7677), in any case; null for others.
+/// (Google's forerunner of it), "SCRAM-SHA-256" or "SCRAM-SHA-256-PLUS" (RFC 5802, 7677) or "EXTERNAL" (RFC 4422,
+/// appendix A), in any case; null for others.
 [[nodiscard]] std::unique_ptr<sasl_exchange> make_sasl_exchange(std::string_view mechanism,
                                                                 const sasl_scene& scene = {});
 

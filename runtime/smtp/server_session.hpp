@@ -72,6 +72,7 @@ struct tls_facts {
   std::string version;     ///< "TLSv1.3"
   std::string cipher;      ///< "TLS_AES_256_GCM_SHA384"
   std::string server_name; ///< SNI, or empty
+  bool external = false;   ///< the client's certificate says who it is, so that EXTERNAL is offered
 };
 
 struct connection_facts {
@@ -109,7 +110,7 @@ struct check_helo {
 struct start_tls {};
 /// What who.question asks. A password or a token: authenticated(), auth_failed() or auth_unavailable(), after whatever
 /// delay the owner thinks right. SCRAM: scram_keys_found() (for unknown users, too) or auth_unavailable(). The secret
-/// is wiped with the answer.
+/// is wiped with the answer. `external`: as a password; who the client is, its certificate says.
 struct authenticate {
   std::string mechanism; ///< "PLAIN", "LOGIN"
   credentials who;

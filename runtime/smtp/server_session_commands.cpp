@@ -66,9 +66,16 @@ bool server_session::offers(std::string_view mechanism) const noexcept {
   auto binding = can.channel_binding && facts_.tls && facts_.tls->version == "TLSv1.3";
   if (!question || (binds_channel(mechanism) && !binding))
     return false;
-  return *question == sasl_question::password ? can.passwords
-         : *question == sasl_question::token  ? can.tokens
-                                              : can.scram;
+  switch (*question) {
+  case sasl_question::password:
+    return can.passwords;
+  case sasl_question::token:
+    return can.tokens;
+  case sasl_question::external:
+    return facts_.tls && facts_.tls->external;
+  default:
+    return can.scram;
+  }
 }
 
 bool server_session::offers_auth() const noexcept {

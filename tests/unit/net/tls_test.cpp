@@ -28,17 +28,21 @@ result<std::shared_ptr<const tls_context>> make_server(std::string_view certific
 TEST(tls_context, names_its_certificate_and_when_it_ends) {
   auto made = make_server("relay.pem", "relay.key");
   ASSERT_TRUE(made) << made.error().text();
-  EXPECT_EQ((*made)->certificate_names(), "relay.test, *.pool.test");
-  EXPECT_GT((*made)->expires(), today());
-  EXPECT_LT((*made)->expires(), today() + 72h);
-  EXPECT_TRUE((*made)->warnings().empty());
+  ASSERT_EQ((*made)->certificates().size(), 1u);
+  auto& own = (*made)->certificates().front();
+  EXPECT_EQ(own.names, "relay.test, *.pool.test");
+  EXPECT_EQ(own.kind, "EC");
+  EXPECT_GT(own.expires, today());
+  EXPECT_LT(own.expires, today() + 72h);
+  EXPECT_TRUE(own.warnings.empty()) << own.warnings.front();
 }
 
 TEST(tls_context, an_expired_certificate_is_a_warning) {
   auto made = make_server("expired.pem", "expired.key");
   ASSERT_TRUE(made) << made.error().text();
-  ASSERT_EQ((*made)->warnings().size(), 1u);
-  EXPECT_NE((*made)->warnings()[0].find("expired.pem has expired on 20"), std::string::npos);
+  auto& warnings = (*made)->certificates().front().warnings;
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("expired.pem has expired on 20"), std::string::npos);
 }
 
 TEST(tls_context, errors_name_the_file_and_what_is_wrong_with_it) {

@@ -94,6 +94,10 @@ void set(dialogue& out, std::string_view rest) {
          while (!rest.empty())
            s.mechanisms.push_back(word(rest));
        }},
+      {"client-certificate",
+       [&] {
+         out.facts.tls = tls_facts{"TLSv1.3", "TLS_AES_256_GCM_SHA384", {}, true};
+       }},
       {"can-bind", [&] { out.facts.can.channel_binding = true; }},
       {"cannot",
        [&] {
@@ -312,6 +316,10 @@ private:
       session_.auth_unavailable();
     else if (what.who.question == sasl_question::scram)
       session_.scram_keys_found(keys_of(what.who.username), what.who.channel_binding == "tls-exporter" ? "bound" : "");
+    else if (what.who.question == sasl_question::external)
+      what.who.authorize_as.empty() || what.who.authorize_as == "user@example.org"
+          ? session_.authenticated("user@example.org")
+          : session_.auth_failed();
     else if (what.who.question == sasl_question::token)
       what.who.password.view() == "good-token" ? session_.authenticated("user@example.org") : session_.auth_failed();
     else if (known && what.who.password.view() == "secret" && what.who.authorize_as.empty())
