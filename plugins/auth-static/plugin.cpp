@@ -12,6 +12,9 @@ namespace {
 using hedwig::sdk::failure;
 using hedwig::sdk::key;
 using namespace hedwig::auth_static;
+using hedwig::logins::split_code;
+using hedwig::logins::totp_secret;
+using hedwig::logins::used_codes;
 
 constexpr auto user_username = key(HEDWIG_CONFIG_STRING, "username", "Login name.", HEDWIG_CONFIG_RELOADABLE);
 constexpr auto user_name = key(HEDWIG_CONFIG_STRING, "name", "The same as username.", HEDWIG_CONFIG_RELOADABLE);
@@ -25,14 +28,20 @@ constexpr auto user_groups =
 constexpr auto user_senders =
     key(HEDWIG_CONFIG_STRINGS, "senders", "Addresses or domain patterns the user may send from; none: any.",
         HEDWIG_CONFIG_RELOADABLE);
-constexpr const hedwig_config_key* user_keys[] = {&user_username, &user_name, &user_password, &user_groups,
-                                                  &user_senders};
+constexpr auto user_totp = key(
+    HEDWIG_CONFIG_SECRET, "totp",
+    "Secret of the user's authenticator in base32 (RFC 6238: SHA-1, 6 digits, 30 seconds). He then appends its code "
+    "to his password; SCRAM is not for him.",
+    HEDWIG_CONFIG_RELOADABLE);
+constexpr const hedwig_config_key* user_keys[] = {&user_username, &user_name,    &user_password,
+                                                  &user_groups,   &user_senders, &user_totp};
 constexpr hedwig_config_schema user_schema{sizeof user_schema, std::size(user_keys), user_keys};
 
 constexpr auto users_key =
     key(HEDWIG_CONFIG_TABLES, "user", "One table for each user.", HEDWIG_CONFIG_RELOADABLE, nullptr, &user_schema);
 constexpr auto file_key =
-    key(HEDWIG_CONFIG_PATH, "file", "File with lines name:hash[:group,group[:sender,sender]]; read again on reload.",
+    key(HEDWIG_CONFIG_PATH, "file",
+        "File with lines name:hash[:group,group[:sender,sender]]; :totp=SECRET may follow. Read again on reload.",
         HEDWIG_CONFIG_RELOADABLE);
 constexpr const hedwig_config_key* keys[] = {&users_key, &file_key};
 constexpr hedwig_config_schema schema{sizeof schema, std::size(keys), keys};
@@ -56,6 +65,8 @@ public:
         throw failure{HEDWIG_E_CONFIG, "user " + std::to_string(i + 1) + " needs a username", "user.username"};
       if (auto fault = stored_password::fault_of(user.string("password")))
         throw failure{HEDWIG_E_CONFIG, "user " + std::to_string(i + 1) + ": " + *fault, "user.password"};
+      if (auto totp = user.string("totp"); !totp.empty() && !totp_secret::read(totp))
+        throw failure{HEDWIG_E_CONFIG, "user " + std::to_string(i + 1) + ": totp is no secret in base32", "user.totp"};
     }
   }
 
@@ -85,7 +96,7 @@ public:
       now->waste_time(name, usable ? secret : std::string_view{});
       throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
     }
-    if (!user->password.matches(usable ? secret : std::string_view{}) || !usable)
+    if (!usable || !is_right(name, *user, secret))
       throw failure{HEDWIG_E_DENIED, "wrong password"};
     if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != name)
       throw failure{HEDWIG_E_DENIED, "may not act for another user"};
@@ -100,7 +111,8 @@ public:
       now->waste_scram_time(name);
       throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
     }
-    auto secret = now->scram(name, *user);
+    // The code of an authenticator has no place in SCRAM, and without it nobody is to get in.
+    auto secret = user->totp ? std::nullopt : now->scram(name, *user);
     if (!secret)
       throw failure{HEDWIG_E_NOT_FOUND, "only a hash of the password is known"};
     if (auto other = hedwig::sdk::view(request.authorize_as); !other.empty() && other != name)
@@ -122,11 +134,23 @@ public:
   }
 
 private:
+  /// Takes as long for a right password with a wrong code as for a wrong one.
+  bool is_right(const std::string& name, const user& who, std::string_view secret) {
+    if (!who.totp)
+      return who.password.matches(secret);
+    auto [password, code] = split_code(secret);
+    auto now = host_.wall() / 1'000'000'000;
+    auto right = who.password.matches(password);
+    auto step = who.totp->step_of(code, now);
+    return right && !password.empty() && step && codes_.use(name, *step, now);
+  }
+
   void remember(const hedwig::sdk::config& config) {
     listed_.clear();
     for (std::size_t i = 0; i < config.count("user"); ++i) {
       auto user = config.table("user", i);
-      listed_.push_back({name_of(user), user.string("password"), user.strings("groups"), user.strings("senders")});
+      listed_.push_back({name_of(user), user.string("password"), user.strings("groups"), user.strings("senders"),
+                         user.string("totp")});
     }
     file_ = config.string("file");
   }
@@ -158,6 +182,7 @@ private:
   std::vector<user_entry> listed_;
   std::string file_;
   hedwig::sdk::reloadable<const users> users_;
+  used_codes codes_;
 };
 
 constexpr auto provider =

@@ -11,10 +11,13 @@
 #include <cstring>
 
 #include "stored_password.hpp"
+#include "totp.hpp"
 
 namespace hedwig::auth_static {
 
 namespace {
+
+constexpr std::string_view totp_mark = ":totp=";
 
 std::string_view take_field(std::string_view& rest, char separator) {
   auto field = rest.substr(0, rest.find(separator));
@@ -61,6 +64,13 @@ std::vector<user_entry> parse_users(std::string_view text, const std::string& pa
     auto bad = [&](const std::string& why) {
       return sdk::failure{HEDWIG_E_CONFIG, path + ":" + std::to_string(number) + ": " + why, "file"};
     };
+    std::string totp;
+    if (auto at = line.rfind(totp_mark); at != std::string_view::npos) {
+      totp = line.substr(at + totp_mark.size());
+      line = line.substr(0, at);
+      if (!logins::totp_secret::read(totp))
+        throw bad("what stands behind totp= is no secret in base32");
+    }
     auto name = take_field(line, ':');
     // A SCRAM secret has two colons of its own.
     std::string password{take_field(line, ':')};
@@ -74,7 +84,7 @@ std::vector<user_entry> parse_users(std::string_view text, const std::string& pa
       throw bad(*fault);
     if (out.size() >= users_max)
       throw bad("more than 1000000 users: use another provider");
-    out.push_back({std::string{name}, std::move(password), list_of(groups), list_of(line)});
+    out.push_back({std::string{name}, std::move(password), list_of(groups), list_of(line), std::move(totp)});
   }
   return out;
 }

@@ -12,12 +12,14 @@ struct user_entry {
   std::string password; ///< see stored_password
   std::vector<std::string> groups;
   std::vector<std::string> senders;
+  std::string totp = {}; ///< base32; empty: the password alone
 };
 
 inline constexpr std::size_t users_max = 1'000'000;
 inline constexpr std::size_t file_size_max = std::size_t{256} << 20;
 
-/// Reads lines "name:password[:group,group[:sender,sender]]"; empty ones and those that start with # are skipped.
+/// Reads lines "name:password[:group,group[:sender,sender]][:totp=SECRET]"; empty ones and those that start with # are
+/// skipped.
 /// Throws sdk::failure(CONFIG) with the path and the line.
 [[nodiscard]] std::vector<user_entry> parse_users(std::string_view text, const std::string& path);
 

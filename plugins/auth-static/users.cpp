@@ -27,8 +27,9 @@ constexpr std::size_t salt_octets = 16;
 bool users::add(user_entry entry) {
   stored_password password{std::move(entry.password)};
   auto is_plain = password.is_plain();
-  auto [at, added] = all_.try_emplace(std::move(entry.name),
-                                      user{std::move(password), std::move(entry.groups), std::move(entry.senders)});
+  auto [at, added] =
+      all_.try_emplace(std::move(entry.name), user{std::move(password), std::move(entry.groups),
+                                                   std::move(entry.senders), logins::totp_secret::read(entry.totp)});
   if (!added)
     return false;
   by_number_.push_back(&at->second); // nodes of the map stay where they are

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "stored_password.hpp"
+#include "totp.hpp"
 #include "user_file.hpp"
 
 namespace hedwig::auth_static {
@@ -19,6 +20,7 @@ struct user {
   stored_password password;
   std::vector<std::string> groups;
   std::vector<std::string> senders;
+  std::optional<logins::totp_secret> totp = {};
 };
 
 /// All users at one moment; immutable once filled, read by many threads.

@@ -7,6 +7,7 @@ import pathlib
 import smtplib
 import ssl
 import subprocess
+import time
 
 from hedwig_harness import Case, free_port, host, listening, main, make_certificate, tool, trusting, wait_for
 
@@ -205,6 +206,47 @@ class Lockout(SaslRelay):
         waiting.sock.settimeout(0.2)
         with self.assertRaises((TimeoutError, smtplib.SMTPServerDisconnected)):
             waiting.getreply()
+
+
+class SecondFactor(SaslRelay):
+    """The code of an authenticator behind the password, as RFC 6238 has it."""
+    SECRET = b"12345678901234567890"
+
+    def code(self, step):
+        digest = hmac.digest(self.SECRET, step.to_bytes(8, "big"), "sha1")
+        number = int.from_bytes(digest[digest[-1] & 15:][:4], "big") & 0x7FFFFFFF
+        return f"{number % 1000000:06}"
+
+    def test_the_code_is_needed_good_once_and_no_use_without_the_password(self):
+        users = {USER: PASSWORD}
+        relay = self.scram_relay(users, ["SCRAM-SHA-256", "PLAIN", "LOGIN"], max_auth_failures=1000)
+        relay.stop()
+        relay.write_config({"server": {"auth": None}, "auth": [{"use": "static", "user": [
+            {"username": USER, "password": PASSWORD, "totp": base64.b32encode(self.SECRET).decode().lower()},
+            {"username": "plain", "password": PASSWORD}]}]})
+        relay.start()
+        wait_for(lambda: listening(host(), self.implicit), 60, relay.log_tail)
+
+        def code_of(client, user, password):
+            return client.docmd("AUTH", "PLAIN " + b64(f"\0{user}\0{password}"))[0]
+
+        client = self.client()
+        now = int(time.time()) // 30
+        self.assertEqual(code_of(client, USER, PASSWORD), 535)
+        self.assertEqual(code_of(client, USER, "wrong" + self.code(now)), 535)
+        self.assertEqual(code_of(client, USER, self.code(now)), 535)
+        self.assertEqual(code_of(client, USER, PASSWORD + self.code(now - 5)), 535)
+        self.assertEqual(code_of(client, "plain", PASSWORD + self.code(now)), 535)
+        self.assertEqual(self.first(client, USER)[0].partition(",i=")[2], "4096", "as of somebody who is not there")
+        client.docmd("*")
+        # One that is good for at least a step, whatever the time of this line is.
+        right = self.code(int(time.time()) // 30 + 1)
+        self.assertEqual(code_of(client, USER, PASSWORD + right), 235)
+        client = self.client()
+        self.assertEqual(code_of(client, USER, PASSWORD + right), 535, "each is good once")
+        self.assertEqual(code_of(client, "plain", PASSWORD), 235)
+        self.assertNotIn(right, relay.log_text())
+        self.assertNotIn(base64.b32encode(self.SECRET).decode().lower(), relay.log_text().lower())
 
 
 if __name__ == "__main__":
