@@ -269,6 +269,10 @@ admin_answer admin_api::metrics() {
   all.gauge("hedwig_message_memory_bytes").set(static_cast<std::int64_t>(buffer_bytes_live()));
   auto ledger = context_.memory.ledger();
   auto bytes = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  for (std::size_t i = 1; i < smtp::refusal_reasons; ++i) {
+    auto why = static_cast<smtp::refusal_reason>(i);
+    all.counter("hedwig_smtp_refusals_total", to_string_view(why)).raise_to(context_.refusals.of(why));
+  }
   for (std::size_t i = 0; i < memory_user_count; ++i)
     all.gauge("hedwig_memory_used_bytes", to_string_view(static_cast<memory_user>(i))).set(bytes(ledger.used[i]));
   all.gauge("hedwig_memory_limit_bytes").set(bytes(ledger.limit));
@@ -368,6 +372,16 @@ Poco::JSON::Object admin_api::store() const {
   return object;
 }
 
+Poco::JSON::Object admin_api::refusals() const {
+  Poco::JSON::Object object;
+  for (std::size_t i = 1; i < smtp::refusal_reasons; ++i) {
+    auto why = static_cast<smtp::refusal_reason>(i);
+    if (auto count = context_.refusals.of(why); count > 0)
+      object.set(std::string{to_string_view(why)}, count);
+  }
+  return object;
+}
+
 admin_answer admin_api::status() {
   auto& counts = context_.counts;
   auto up = std::chrono::duration_cast<std::chrono::seconds>(context_.time.steady() - started_);
@@ -393,6 +407,7 @@ admin_answer admin_api::status() {
   object.set("deferred_recipients", counts.deferred.value());
   object.set("bounced_recipients", counts.bounced.value());
   object.set("unknown_outcomes", counts.unknown.value());
+  object.set("refusals", refusals());
   object.set("memory", memory());
   object.set("store", store());
   return json(object);

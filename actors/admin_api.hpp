@@ -45,6 +45,7 @@ private:
   [[nodiscard]] admin_answer queue_message(std::string_view method, const std::string& rest, const parameters& given);
   [[nodiscard]] admin_answer ask(console_request request);
   [[nodiscard]] std::string why_not_ready() const;
+  [[nodiscard]] Poco::JSON::Object refusals() const;
   [[nodiscard]] Poco::JSON::Object memory() const;
   [[nodiscard]] Poco::JSON::Object store() const;
 

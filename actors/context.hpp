@@ -12,6 +12,7 @@
 #include "runtime/plugin/storage_client.hpp"
 #include "runtime/smtp/client_limits.hpp"
 #include "runtime/smtp/login_guard.hpp"
+#include "runtime/smtp/refusal.hpp"
 #include "runtime/smtp/user_limits.hpp"
 #include "runtime/telemetry/log_throttle.hpp"
 #include "runtime/telemetry/metrics.hpp"
@@ -55,10 +56,11 @@ public:
   telemetry::metrics metrics;
   relay_metrics counts;
   actor_directory actors;
-  memory_budget memory;        ///< of message bodies
-  smtp::user_limits users;     ///< what authenticated users did lately
-  smtp::login_guard logins;    ///< failed ones, and who is locked out for them
-  smtp::client_limits clients; ///< what addresses, networks and others did lately
+  memory_budget memory;         ///< of message bodies
+  smtp::user_limits users;      ///< what authenticated users did lately
+  smtp::login_guard logins;     ///< failed ones, and who is locked out for them
+  smtp::refusal_tally refusals; ///< what clients were refused, by reason
+  smtp::client_limits clients;  ///< what addresses, networks and others did lately
   telemetry::shared_throttle clients_limited{std::chrono::seconds{10}}; ///< said of clients that reached a limit
   std::vector<io_unit*> units;                                          ///< set before the first actor is spawned
   dns::resolver* resolver = nullptr;                                    ///< likewise
@@ -88,6 +90,12 @@ public:
   [[nodiscard]] std::uint64_t next_random() noexcept;
   /// Uniform in [0, 1).
   [[nodiscard]] double next_share() noexcept { return static_cast<double>(next_random() >> 11) * 0x1.0p-53; }
+
+  /// A refusal that no session's protocol gave.
+  void count_refusal(const smtp::standard_reply& why) {
+    counts.replies(static_cast<unsigned>(why.code)).add();
+    refusals.add(why.why);
+  }
 
   void report_actor_failure(std::string_view role, std::string_view label, std::string_view what) noexcept;
 

@@ -99,7 +99,7 @@ void listener::admit(std::unique_ptr<net::connection> accepted) {
 }
 
 void listener::refuse(net::connection& accepted, const smtp::standard_reply& why) {
-  relay().counts.replies(static_cast<unsigned>(why.code)).add();
+  relay().count_refusal(why);
   accepted.refuse(smtp::to_wire(why));
 }
 

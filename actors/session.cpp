@@ -73,7 +73,7 @@ queue::return_type return_of(smtp::return_type said) {
 }
 
 smtp::reply reply_of(const plugin::verdict& verdict) {
-  smtp::reply reply{.code = verdict.code, .enhanced = {}, .text = verdict.text};
+  smtp::reply reply{.code = verdict.code, .enhanced = {}, .text = verdict.text, .why = smtp::refusal_reason::filter};
   auto& code = verdict.enhanced_code;
   unsigned parts[3] = {};
   if (std::sscanf(code.c_str(), "%1u.%3u.%3u", &parts[0], &parts[1], &parts[2]) == 3)
@@ -121,8 +121,12 @@ void session::greet_in_time(bool spoke_early) {
 }
 
 void session::start_protocol(bool refuse_early_talker) {
-  smtp::connection_facts facts{
-      .peer_ip = client_.ip_text(), .peer_port = client_.port(), .peer_name = {}, .tls = {}, .can = abilities()};
+  smtp::connection_facts facts{.peer_ip = client_.ip_text(),
+                               .peer_port = client_.port(),
+                               .peer_name = {},
+                               .tls = {},
+                               .can = abilities(),
+                               .refusals = &relay().refusals};
   if (auto* info = stream_->tls())
     facts.tls = tls_facts_of(*info);
   protocol_.emplace(admission_.rules->protocol, std::move(facts));
@@ -526,7 +530,9 @@ void session::settle_message(const plugin::verdict& verdict) {
     telemetry::log(level::warn, component::filter, {"filter.edit-failed", "the changes a filter asked for do not fit"},
                    {{"id", message.id.text()}, {"error", edited.error().text()}});
     relay().counts.refused("filter").add();
-    refuse_message(smtp::replies::local_error);
+    smtp::reply why = smtp::replies::local_error;
+    why.why = smtp::refusal_reason::filter;
+    refuse_message(why);
     return;
   }
   store(std::make_shared<const queue::message>(std::move(message)), verdict.action == action::quarantine);

@@ -62,7 +62,7 @@ bool session::admit() {
   admission_ = admit_client(relay(), *policy_, listener_, client_, peer_may_relay_);
   if (admission_.refused == nullptr)
     return true;
-  relay().counts.replies(static_cast<unsigned>(admission_.refused->code)).add();
+  relay().count_refusal(*admission_.refused);
   stream_->write(smtp::to_wire(*admission_.refused));
   close();
   return false;

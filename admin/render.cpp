@@ -9,6 +9,7 @@
 #include <Poco/JSON/Array.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -114,6 +115,22 @@ std::string plural(std::uint64_t count, std::string_view one, std::string_view m
 
 } // namespace
 
+namespace {
+
+/// "relay 12, syntax 3": the most frequent first.
+std::string refusals_text(const Object& of) {
+  std::vector<std::pair<std::uint64_t, std::string>> all;
+  for (auto& name : of.getNames())
+    all.emplace_back(number(of, name.c_str()), escaped(name));
+  std::ranges::sort(all, [](auto& a, auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
+  std::string out;
+  for (auto& [count, name] : all)
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, count);
+  return out;
+}
+
+} // namespace
+
 std::string render_status(const Object& answer) {
   facts lines;
   auto memory = inner(answer, "memory");
@@ -138,6 +155,7 @@ std::string render_status(const Object& answer) {
                                        plural(number(answer, "received"), "message", "messages"),
                                        number(answer, "delivered_recipients"), number(answer, "deferred_recipients"),
                                        number(answer, "bounced_recipients"), number(answer, "unknown_outcomes")));
+  lines.add("refused", refusals_text(inner(answer, "refusals")));
   auto users = inner(memory, "users");
   lines.add("memory", fmt::format("{} resident; messages {}, at most {}; limit met {}",
                                   bytes_text(number(memory, "resident_bytes")),

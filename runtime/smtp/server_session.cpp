@@ -41,6 +41,8 @@ std::string_view to_string_view(ask::end_reason reason) noexcept {
     return "too long";
   case ask::end_reason::shutting_down:
     return "shutting down";
+  case ask::end_reason::killed:
+    return "killed";
   case ask::end_reason::failed:
     return "failed";
   case ask::end_reason::early_talker:
@@ -139,7 +141,9 @@ std::size_t server_session::feed_line(std::string_view bytes) {
   return used;
 }
 
-void server_session::begin_discard(const standard_reply* why_later) noexcept {
+void server_session::begin_discard(const standard_reply* why_later) {
+  if (tap_ != nullptr)
+    tap_->client_said("<a line that is too long, or ends wrongly>");
   discarding_line_ = true;
   discard_reply_ = why_later;
   sasl_.reset();
@@ -172,6 +176,9 @@ void server_session::line_ends(std::string_view piece) {
   if (!line_.empty())
     whole = line_.append(piece.substr(0, auth_line_octets_max + 1));
   auto auth = is_auth_line(whole);
+  if (tap_ != nullptr) [[unlikely]]
+    show_line(whole.substr(0, whole.size() - 2));
+  auth_tried_ = auth_tried_ || auth;
   if (whole.size() > (auth ? auth_line_octets_max : command_line_octets_max)) {
     sasl_.reset();
     bad(auth ? replies::auth_line_too_long : replies::line_too_long);
@@ -183,12 +190,19 @@ void server_session::line_ends(std::string_view piece) {
   line_.clear();
 }
 
+void server_session::show_line(std::string_view line) {
+  tap_->client_said(sasl_ != nullptr ? shown_response(line) : shown_command(line, auth_tried_));
+}
+
 std::size_t server_session::feed_data(std::string_view bytes) {
   auto used = reader_->feed(bytes);
-  if (reader_->swallowed_octets() > settings_->limits.swallowed_octets_max)
+  if (reader_->swallowed_octets() > settings_->limits.swallowed_octets_max) {
     finish(data_reply(reader_->fault()), ask::end_reason::too_much_swallowed);
-  else if (reader_->done())
+  } else if (reader_->done()) {
+    if (tap_ != nullptr)
+      tap_->client_said(shown_content("message", reader_->body_octets()));
     end_of_data();
+  }
   return used;
 }
 
@@ -222,6 +236,8 @@ std::size_t server_session::feed_chunk(std::string_view bytes) {
 
 void server_session::end_of_chunk() {
   auto ended = *std::exchange(chunk_, std::nullopt);
+  if (tap_ != nullptr)
+    tap_->client_said(shown_content("chunk", ended.octets));
   if (ended.refusal != nullptr) {
     if (ended.last && chunks_ == chunks::failed)
       reset_transaction();
@@ -358,6 +374,7 @@ void server_session::tls_started(tls_facts facts) {
 void server_session::timed_out() { finish(replies::timed_out, ask::end_reason::timed_out); }
 void server_session::expire() { finish(replies::session_too_long, ask::end_reason::too_long); }
 void server_session::shut_down() { finish(replies::shutting_down, ask::end_reason::shutting_down); }
+void server_session::kill() { finish(replies::killed, ask::end_reason::killed); }
 void server_session::fail() { finish(replies::session_failed, ask::end_reason::failed); }
 
 void server_session::abandon_message(const reply& why) {
@@ -408,7 +425,18 @@ void server_session::bad(const standard_reply& why) {
     say(why);
 }
 
+void server_session::count_refusal(int code, refusal_reason why) noexcept {
+  if (code >= 400 && facts_.refusals != nullptr)
+    facts_.refusals->add(why == refusal_reason::none ? refusal_reason::other : why);
+}
+
+void server_session::say(const standard_reply& what) {
+  count_refusal(what.code, what.why);
+  append_wire(output_, what);
+}
+
 void server_session::say(const reply& what) {
+  count_refusal(what.code, what.why);
   append_wire(output_, what, transaction_ && transaction_->parameters.smtputf8);
 }
 

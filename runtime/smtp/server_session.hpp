@@ -16,6 +16,7 @@
 #include "runtime/mail/address.hpp"
 #include "runtime/smtp/command.hpp"
 #include "runtime/smtp/data_reader.hpp"
+#include "runtime/smtp/dialogue_tap.hpp"
 #include "runtime/smtp/reply.hpp"
 #include "runtime/smtp/sasl.hpp"
 
@@ -81,6 +82,7 @@ struct connection_facts {
   std::string peer_name;        ///< confirmed reverse name, or empty
   std::optional<tls_facts> tls; ///< set from the start under implicit TLS
   sasl_abilities can;
+  refusal_tally* refusals = nullptr; ///< counts each 4xx and 5xx; outlives the session; may be null
 };
 
 struct recipient {
@@ -150,6 +152,7 @@ enum class end_reason : std::uint8_t {
   timed_out,     ///< timed_out()
   too_long,      ///< expire()
   shutting_down, ///< shut_down()
+  killed,        ///< kill()
   failed,        ///< fail()
   early_talker,
   http,
@@ -267,8 +270,14 @@ public:
   void expire();
   /// 421 4.3.2; at once, whatever goes on. Wait for idle() first to be polite.
   void shut_down();
+  /// 421 4.3.2; an operator wants it. With take_message open the client would hear that of a message that is stored
+  /// all the same: answer it first.
+  void kill();
   /// 421 4.3.0; something of ours broke.
   void fail();
+
+  /// From now on `tap` hears what the client says; null: nobody does. It outlives the session, or is taken away.
+  void watch(dialogue_tap* tap) noexcept { tap_ = tap; }
 
   /// While receiving: gives up the message, frees what is held, reads to its end and then replies `why` (451 or 452).
   void abandon_message(const reply& why);
@@ -319,7 +328,8 @@ private:
   std::size_t feed_line(std::string_view bytes);
   void line_goes_on(std::string_view bytes);
   void line_ends(std::string_view line);
-  void begin_discard(const standard_reply* why_later) noexcept;
+  void begin_discard(const standard_reply* why_later);
+  void show_line(std::string_view line);
   [[nodiscard]] bool is_auth_line(std::string_view line) const noexcept;
   void on_line(std::string_view line);
   void on_auth_line(std::string_view line);
@@ -370,7 +380,8 @@ private:
   [[nodiscard]] bool reads_data() const noexcept { return reader_ && chunks_ == chunks::none; }
   void bad(const standard_reply& why);
   void say(const reply& what);
-  void say(const standard_reply& what) { append_wire(output_, what); }
+  void say(const standard_reply& what);
+  void count_refusal(int code, refusal_reason why) noexcept;
   void finish(const standard_reply& last, ask::end_reason reason);
   void finish(ask::end_reason reason);
   void reset_transaction() noexcept;
@@ -412,6 +423,7 @@ private:
   std::string mechanism_;
   std::string helo_;
   std::string identity_;
+  dialogue_tap* tap_ = nullptr;
   session_counters counters_;
   std::size_t message_size_max_ = unlimited;
   std::size_t command_octets_ = 0;
@@ -423,6 +435,7 @@ private:
   bool extended_ = false; // EHLO
   bool recipients_tried_ = false;
   bool login_failed_ = false; // and the client answers what it was told of it
+  bool auth_tried_ = false;
   bool ended_ = false;
 };
 

@@ -116,6 +116,8 @@ constexpr metric_info catalogue[] = {
     {"hedwig_connections_accepted_total", counter, "Client connections taken.", "listener"},
     {"hedwig_connections_refused_total", counter, "Client connections refused, by reason.", "listener", "reason"},
     {"hedwig_smtp_replies_total", counter, "Replies given to clients, by their code.", "code"},
+    {"hedwig_smtp_refusals_total", counter,
+     "Replies with 4xx and 5xx given to clients, by why: the reasons are listed in docs/operations.md.", "reason"},
     {"hedwig_received_bytes_total", counter, "Bytes of acknowledged messages."},
     {"hedwig_recipients_accepted_total", counter, "Recipients of acknowledged messages."},
     {"hedwig_messages_refused_total", counter,

@@ -129,6 +129,16 @@ class Dialogues(Case):
                 self.play(steps, how, bytewise)
                 played += 1
         self.assertGreater(played, 50)
+        self.every_refusal_has_a_reason()
+
+    def every_refusal_has_a_reason(self):
+        values = self.relay_.metrics()
+        given = sum(value for name, value in values.items()
+                    if re.match(r'hedwig_smtp_replies_total\{code="[45]', name))
+        self.assertGreater(given, 100)
+        self.assertEqual(self.relay_.metric("hedwig_smtp_refusals_total"), given)
+        self.assertEqual(values['hedwig_smtp_refusals_total{reason="other"}'], 0)
+        self.assertEqual(sum(self.relay_.admin("status")["refusals"].values()), given)
 
     def test_in_the_clear(self):
         self.all_dialogues("clear", False)

@@ -107,6 +107,12 @@ TEST(admin_render, survives_members_that_are_missing_or_of_another_type) {
   }
 }
 
+TEST(admin_render, shows_what_was_refused_with_the_most_frequent_first) {
+  auto text = render_status(object_of(R"({"refusals":{"early_talker":3,"relay":12,"syntax":3}})"));
+  EXPECT_NE(text.find("refused       relay 12, early_talker 3, syntax 3\n"), std::string::npos) << text;
+  EXPECT_EQ(render_status(object_of(R"({"refusals":{}})")).find("refused"), std::string::npos);
+}
+
 TEST(admin_render, says_when_deliveries_are_paused) {
   auto text = render_status(object_of(R"({"ready":true,"paused":true})"));
   EXPECT_NE(text.find("ready, deliveries PAUSED"), std::string::npos) << text;

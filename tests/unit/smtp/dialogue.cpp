@@ -75,6 +75,7 @@ reply read_reply(std::string_view text) {
     word(text);
   }
   out.text = unescape(text, 0);
+  out.why = refusal_reason::filter;
   return out;
 }
 
@@ -201,9 +202,17 @@ std::string visible(std::string_view bytes) {
 class player {
 public:
   player(const dialogue& what, const cutter& cut)
-    : dialogue_{what}, cut_{cut}, session_{std::make_shared<server_settings>(what.settings), what.facts} {}
+    : dialogue_{what}, cut_{cut}, session_{std::make_shared<server_settings>(what.settings), counted(what.facts)} {}
 
   std::string run() {
+    auto problem = talk();
+    return problem.empty() ? uncounted() : problem;
+  }
+
+  [[nodiscard]] const refusal_tally& refusals() const noexcept { return refusals_; }
+
+private:
+  std::string talk() {
     session_.start();
     early_ =
         !dialogue_.steps.empty() && dialogue_.steps[0].what == step::kind::owner && dialogue_.steps[0].text == "early";
@@ -223,7 +232,27 @@ public:
     return {};
   }
 
-private:
+  connection_facts counted(connection_facts facts) {
+    facts.refusals = &refusals_;
+    return facts;
+  }
+
+  // What is wrong with the count of refusals.
+  std::string uncounted() const {
+    if (refusals_.of(refusal_reason::other) != 0)
+      return "a refusal has no reason";
+    if (refusals_.total() != refused_)
+      return fmt::format("{} refusals were said and {} counted", refused_, refusals_.total());
+    return {};
+  }
+
+  void take_output() {
+    auto said = session_.take_output();
+    for (std::string_view rest{said}; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1))
+      refused_ += (rest[0] == '4' || rest[0] == '5') && rest[3] != '-' ? 1 : 0;
+    output_ += said;
+  }
+
   std::string one(const step& next) {
     if (next.what == step::kind::client) {
       if (!body_left_.empty())
@@ -269,7 +298,7 @@ private:
       }
     }
     answer();
-    output_ += session_.take_output();
+    take_output();
   }
 
   const refusal* refused(std::string_view stage, std::string_view about) const {
@@ -292,7 +321,7 @@ private:
         break;
       std::visit([this](auto& what) { on(what); }, *asked);
     }
-    output_ += session_.take_output();
+    take_output();
   }
 
   void on(ask::check_connect&) { accept_or_refuse("connect", session_.facts().peer_ip); }
@@ -458,6 +487,8 @@ private:
       session_.timed_out();
     else if (what == "shutdown")
       session_.shut_down();
+    else if (what == "kill")
+      session_.kill();
     else if (what == "fail")
       session_.fail();
     else if (what == "abandon")
@@ -469,12 +500,14 @@ private:
                                                       : fmt::format("state is {}", to_string_view(session_.state()));
     else
       return "unknown: OWNER " + std::string{what};
-    output_ += session_.take_output();
+    take_output();
     return {};
   }
 
   const dialogue& dialogue_;
   const cutter& cut_;
+  refusal_tally refusals_;
+  std::uint64_t refused_ = 0; // as the client counts
   server_session session_;
   std::string bytes_;
   std::string output_;
@@ -508,5 +541,16 @@ dialogue read_dialogue(const std::filesystem::path& file) {
 }
 
 std::string play(const dialogue& what, const cutter& cut) { return player{what, cut}.run(); }
+
+std::vector<refusal_reason> refusals_in(const dialogue& what) {
+  cutter whole = [](std::size_t left) { return left; };
+  player one{what, whole};
+  static_cast<void>(one.run());
+  std::vector<refusal_reason> found;
+  for (std::size_t i = 0; i < refusal_reasons; ++i)
+    if (one.refusals().of(static_cast<refusal_reason>(i)) != 0)
+      found.push_back(static_cast<refusal_reason>(i));
+  return found;
+}
 
 } // namespace hedwig::smtp::test

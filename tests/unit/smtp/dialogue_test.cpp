@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <random>
+#include <set>
 
 #include "tests/unit/smtp/dialogue.hpp"
 
@@ -66,6 +69,34 @@ TEST_P(dialogue_file, goes_the_same_in_random_pieces) {
 }
 
 INSTANTIATE_TEST_SUITE_P(all, dialogue_file, testing::ValuesIn(names()), [](const auto& named) { return named.param; });
+
+// Those that only policy gives are counted by the actors' tests.
+TEST(dialogue_files, show_every_refusal_of_the_protocol) {
+  std::set<refusal_reason> shown;
+  for (auto& name : names())
+    for (auto why : refusals_in(read_dialogue(folder / (name + ".dialogue"))))
+      shown.insert(why);
+  using enum refusal_reason;
+  const std::set policy{none, connections, auth_locked, relay,        sender,          from, user_limit, header,
+                        loop, memory,      storage,     storage_full, tls_unavailable, other};
+  for (std::size_t i = 0; i < refusal_reasons; ++i) {
+    auto why = static_cast<refusal_reason>(i);
+    EXPECT_NE(shown.contains(why), policy.contains(why)) << to_string_view(why);
+  }
+}
+
+TEST(refusal_words, have_words_of_their_own) {
+  std::set<std::string_view> words;
+  for (std::size_t i = 0; i < refusal_reasons; ++i)
+    words.insert(to_string_view(static_cast<refusal_reason>(i)));
+  EXPECT_EQ(words.size(), refusal_reasons);
+  EXPECT_FALSE(words.contains(""));
+  // An operator finds each of them explained.
+  std::ifstream in{"docs/operations.md"};
+  std::string manual{std::istreambuf_iterator{in}, {}};
+  for (auto word : words)
+    EXPECT_TRUE(word == "none" || manual.contains("`" + std::string{word} + "`")) << word;
+}
 
 TEST(dialogue_player, sees_a_wrong_reply_a_wrong_body_and_a_wrong_end) {
   auto whole = [](std::size_t left) { return left; };
