@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/admin_api.hpp"
 
+#include "actors/admin_parameters.hpp"
 #include "actors/console_json.hpp"
 #include "runtime/dns/resolver.hpp"
 #include "runtime/net/tls_tickets.hpp"
@@ -27,13 +28,7 @@
 
 namespace hedwig {
 
-namespace {
-
-/// How long an actor may take to answer the console.
-constexpr auto ask_timeout = std::chrono::seconds{10};
-/// Messages of one page of the queue.
-constexpr std::uint32_t list_limit_default = 100;
-constexpr std::uint32_t list_limit_max = 1000;
+namespace api {
 
 admin_answer failure(int status, std::string_view why) { return {.status = status, .body = console::failure(why)}; }
 
@@ -44,6 +39,37 @@ admin_answer wrong_method(std::string allowed) {
 }
 
 admin_answer json(const Poco::JSON::Object& object) { return {.body = console::text_of(object)}; }
+
+std::string_view unknown_parameter(const std::map<std::string, std::string>& given,
+                                   std::initializer_list<std::string_view> known) {
+  for (auto& [key, value] : given)
+    if (std::ranges::find(known, key) == known.end())
+      return key.empty() ? std::string_view{"without a name"} : std::string_view{key};
+  return {};
+}
+
+std::optional<std::uint64_t> number_of(const std::string& text, std::uint64_t otherwise, std::uint64_t least,
+                                       std::uint64_t most) {
+  if (text.empty())
+    return otherwise;
+  std::uint64_t value = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc{} || end != text.data() + text.size() || value < least || value > most)
+    return std::nullopt;
+  return value;
+}
+
+} // namespace api
+
+namespace {
+
+/// How long an actor may take to answer the console.
+constexpr auto ask_timeout = std::chrono::seconds{10};
+/// Messages of one page of the queue.
+constexpr std::uint32_t list_limit_default = 100;
+constexpr std::uint32_t list_limit_max = 1000;
+
+using api::failure, api::json, api::reads, api::unknown_parameter, api::wrong_method;
 
 int status_for(hedwig_status status) {
   switch (status) {
@@ -62,20 +88,9 @@ int status_for(hedwig_status status) {
   }
 }
 
-/// The first parameter that the path does not know, or nothing.
-std::string_view unknown_parameter(const std::map<std::string, std::string>& given,
-                                   std::initializer_list<std::string_view> known) {
-  for (auto& [key, value] : given)
-    if (std::ranges::find(known, key) == known.end())
-      return key.empty() ? std::string_view{"without a name"} : std::string_view{key};
-  return {};
-}
-
 admin_answer plain(int status, std::string text) {
   return {.status = status, .content_type = "text/plain", .body = std::move(text)};
 }
-
-bool reads(std::string_view method) { return method == "GET" || method == "HEAD"; }
 
 std::uint64_t resident_bytes() {
   std::ifstream statm{"/proc/self/statm"};
@@ -155,6 +170,12 @@ admin_answer admin_api::admin(std::string_view method, const std::string& path, 
     return queue_message(method, path.substr(queue_path.size() + 1), given);
   if (path == "/v1/log-level")
     return log_level(method, given);
+  constexpr std::string_view sessions_path = "/v1/sessions";
+  if (path == sessions_path || path.starts_with("/v1/sessions/"))
+    return sessions(method, std::string_view{path}.substr(sessions_path.size()), given);
+  constexpr std::string_view traces_path = "/v1/traces";
+  if (path == traces_path || path.starts_with("/v1/traces/"))
+    return traces(method, std::string_view{path}.substr(traces_path.size()), given);
   auto reading = path == "/v1/status" || path == "/v1/actors" || path == "/v1/plugins";
   if (!reading && path != "/v1/pause" && path != "/v1/resume")
     return failure(404, "no such path: see docs/admin-api.md");
@@ -180,12 +201,10 @@ admin_answer admin_api::queue_list(const parameters& given) {
       .verb = "queue.list", .argument = parameter("state"), .limit = list_limit_default, .cursor = {}, .answer = {}};
   if (console::mask_of_states(request.argument) == 0)
     return failure(400, "no such state: queued, deferred, held, bounced, quarantined or all");
-  if (auto limit = parameter("limit"); !limit.empty()) {
-    auto [end, fault] = std::from_chars(limit.data(), limit.data() + limit.size(), request.limit);
-    if (fault != std::errc{} || end != limit.data() + limit.size() || request.limit < 1 ||
-        request.limit > list_limit_max)
-      return failure(400, "limit is a number from 1 to " + std::to_string(list_limit_max));
-  }
+  auto limit = api::number_of(parameter("limit"), list_limit_default, 1, list_limit_max);
+  if (!limit)
+    return failure(400, "limit is a number from 1 to " + std::to_string(list_limit_max));
+  request.limit = static_cast<std::uint32_t>(*limit);
   auto cursor = console::cursor_of(parameter("cursor"));
   if (!cursor)
     return failure(400, "cursor is not one that a list gave");

@@ -43,6 +43,14 @@ private:
   [[nodiscard]] admin_answer log_level(std::string_view method, const parameters& given);
   [[nodiscard]] admin_answer queue_list(const parameters& given);
   [[nodiscard]] admin_answer queue_message(std::string_view method, const std::string& rest, const parameters& given);
+  // What clients do (admin_sessions.cpp). `rest` of a path: "" or "/...".
+  [[nodiscard]] admin_answer sessions(std::string_view method, std::string_view rest, const parameters& given);
+  [[nodiscard]] admin_answer session_list(const parameters& given);
+  [[nodiscard]] admin_answer session_kill(std::string_view id, const parameters& given);
+  [[nodiscard]] admin_answer traces(std::string_view method, std::string_view rest, const parameters& given);
+  [[nodiscard]] admin_answer trace_begin(const parameters& given);
+  [[nodiscard]] admin_answer trace_list();
+  [[nodiscard]] admin_answer trace_lines(std::uint64_t id, const parameters& given);
   [[nodiscard]] admin_answer ask(console_request request);
   [[nodiscard]] std::string why_not_ready() const;
   [[nodiscard]] Poco::JSON::Object refusals() const;

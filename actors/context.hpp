@@ -13,6 +13,7 @@
 #include "runtime/smtp/client_limits.hpp"
 #include "runtime/smtp/login_guard.hpp"
 #include "runtime/smtp/refusal.hpp"
+#include "runtime/smtp/trace_board.hpp"
 #include "runtime/smtp/user_limits.hpp"
 #include "runtime/telemetry/log_throttle.hpp"
 #include "runtime/telemetry/metrics.hpp"
@@ -60,6 +61,7 @@ public:
   smtp::user_limits users;      ///< what authenticated users did lately
   smtp::login_guard logins;     ///< failed ones, and who is locked out for them
   smtp::refusal_tally refusals; ///< what clients were refused, by reason
+  smtp::trace_board traces;     ///< who watches whose dialogue
   smtp::client_limits clients;  ///< what addresses, networks and others did lately
   telemetry::shared_throttle clients_limited{std::chrono::seconds{10}}; ///< said of clients that reached a limit
   std::vector<io_unit*> units;                                          ///< set before the first actor is spawned

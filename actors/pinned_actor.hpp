@@ -8,6 +8,8 @@
 
 namespace hedwig {
 
+class session;
+
 /// An ordinary actor whose messages are handled on the thread of one I/O loop, where the callbacks of its stream run
 /// too: no lock, no hop between its bytes and its logic. The unit keeps it alive until it ends.
 class pinned_actor : public observed_actor {
@@ -24,6 +26,8 @@ public:
 
   /// The relay stops: finish what is under way, begin nothing new. Loop thread.
   virtual void drain() {}
+  /// This, if it is a session; else null. For the console, which looks at a loop's sessions.
+  [[nodiscard]] virtual session* as_session() noexcept { return nullptr; }
 
 protected:
   caf::behavior make_behavior() final;

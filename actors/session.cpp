@@ -89,11 +89,12 @@ session::session(caf::actor_config& config, relay_context& context, io_unit& uni
   : pinned_actor{config, context, unit, "session", place}, connection_{std::move(arrival.connection)},
     policy_{std::move(arrival.policy)}, listener_{arrival.listener}, handles_{std::move(arrival.handles)},
     admission_{std::move(arrival.admission)}, memory_{context.memory, memory_user::sessions},
-    connections_{arrival.connections} {}
+    connections_{arrival.connections}, number_{node().id} {}
 
 caf::behavior session::begin() {
   client_ = connection_->peer();
   timer_.emplace(loop(), [this] { on_loop([this] { on_timeout(); }); });
+  begun_ = heard_ = loop().now();
   auto early = connection_->has_input();
   stream_ = loop().adopt(std::move(connection_), *this);
   awaiting_proxy_ = comes_through_proxy();
@@ -131,6 +132,8 @@ void session::start_protocol(bool refuse_early_talker) {
     facts.tls = tls_facts_of(*info);
   protocol_.emplace(admission_.rules->protocol, std::move(facts));
   clock_.greeted(loop().now());
+  if (relay().traces.epoch() != 0) [[unlikely]]
+    look_at_traces();
   if (!relay().plugins.filters.empty())
     filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
                   relay().counts);
@@ -156,6 +159,7 @@ void session::end() {
     drop_stage_now();
   log_out();
   relay().clients.leave(admission_.counted);
+  tracer_.reset();
   memory_.release();
   timer_.reset();
   stream_.reset();
@@ -171,11 +175,13 @@ std::size_t session::on_data(std::string_view data) {
     if (closing_)
       consumed = data.size();
     else if (protocol_)
-      consumed = advance(data);
+      consumed = advance_and_show(data);
     else if (awaiting_proxy_)
       consumed = read_proxy_header(data);
     else if (policy_->settings.server.refuse_early_talkers)
       consumed = refuse_early_talker(data);
+    octets_ += consumed;
+    heard_ = loop().now();
   });
   return consumed;
 }
@@ -192,6 +198,7 @@ void session::on_tls(const net::tls_info& info) {
     }
     log_out();
     clock_.greeted(loop().now());
+    note(info.version + " " + info.cipher);
     protocol_->tls_started(tls_facts_of(info));
     go_on();
   });
@@ -200,15 +207,18 @@ void session::on_tls(const net::tls_info& info) {
 void session::on_end() {
   on_loop([&] {
     // A client that is gone while we commit its message hears nothing, and the message stands.
+    note("the client closed");
     close();
   });
 }
 
 void session::on_closed(std::optional<error> reason) {
   on_loop([&] {
-    if (reason)
+    if (reason) {
       telemetry::log(level::debug, component::session, {"session.lost", "the connection broke"},
                      {{"peer", node().label}, {"error", reason->text()}});
+      note("the connection broke: " + reason->text());
+    }
     end_soon();
   });
 }
@@ -219,6 +229,12 @@ std::size_t session::refuse_early_talker(std::string_view data) {
   delaying_ = false;
   start_protocol(true);
   return data.size();
+}
+
+std::size_t session::advance_and_show(std::string_view data) {
+  if (trace_epoch_ != relay().traces.epoch()) [[unlikely]]
+    look_at_traces();
+  return advance(data);
 }
 
 std::size_t session::advance(std::string_view data) {
@@ -253,6 +269,8 @@ void session::finish_step() {
     answer_questions();
     send_output();
   }
+  if (killed_ && !closing_ && !committing_)
+    end_by_operator();
   set_state(halted_ == halt::memory  ? "waiting for memory"
             : halted_ == halt::store ? "waiting for the store"
                                      : smtp::to_string_view(protocol_->state()).data());
@@ -269,6 +287,8 @@ void session::send_output() {
     if (end - at >= 4 && output[at + 3] != '-')
       relay().counts.replies(digit(0) * 100 + digit(1) * 10 + digit(2)).add();
   }
+  if (tracer_) [[unlikely]]
+    tracer_->we_said(output);
   stream_->write(output);
   output.clear();
 }
@@ -409,6 +429,7 @@ bool session::answer(const smtp::ask::end& question) {
     telemetry::log(level::info, component::session, {"session.ended", "the session was ended by us"},
                    {{"peer", node().label}, {"reason", smtp::to_string_view(question.reason)}});
   send_output();
+  note("the session ended: " + std::string{smtp::to_string_view(question.reason)});
   close();
   return false;
 }

@@ -4,6 +4,7 @@
 #include "actors/filter_chain.hpp"
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "actors/session_census.hpp"
 #include "runtime/net/loop.hpp"
 #include "runtime/smtp/server_session.hpp"
 #include "runtime/smtp/session_clock.hpp"
@@ -35,6 +36,15 @@ public:
 
   void drain() override;
 
+  // The console (session_sight.cpp). Loop thread.
+  [[nodiscard]] session* as_session() noexcept override { return this; }
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+  [[nodiscard]] bool fits(const smtp::session_filter& whose) const;
+  [[nodiscard]] session_row row() const;
+  /// 421 4.3.2 and the end; where a message is being committed, after its client has heard what became of it.
+  [[nodiscard]] kill_outcome kill();
+  [[nodiscard]] bool killed() const noexcept { return killed_; }
+
 private:
   caf::behavior begin() override;
   void end() override;
@@ -53,6 +63,7 @@ private:
   void on_plugin_answers(plugin_answers& answers);
 
   // The dialogue: feeds bytes, answers what can be answered at once, sends what came of it.
+  std::size_t advance_and_show(std::string_view data);
   std::size_t advance(std::string_view data);
   void go_on();
   void finish_step();
@@ -150,6 +161,14 @@ private:
   void on_timeout();
   void out_of_time();
   void close();
+  void end_by_operator();
+  [[nodiscard]] const char* dialogue_state() const;
+  /// Finds the traces that this session belongs to now.
+  void look_at_traces();
+  void note(std::string_view what) {
+    if (tracer_) [[unlikely]]
+      tracer_->note(what);
+  }
   [[nodiscard]] plugin::filter_session_view filter_view() const;
   [[nodiscard]] const config::listener_settings& listener_settings() const {
     return policy_->settings.server.listeners[listener_];
@@ -187,6 +206,12 @@ private:
   telemetry::gauge* connections_;
   steady_time dot_seen_{};
   smtp::session_clock clock_;
+  steady_time begun_{};
+  steady_time heard_{};           // anything of the client
+  std::uint64_t octets_ = 0;      // that it sent
+  std::uint64_t number_;          // of its node
+  std::uint64_t trace_epoch_ = 0; // of the board, when tracer_ was looked for
+  std::unique_ptr<smtp::trace_writer> tracer_;
   bool handshaking_ = false;
   bool awaiting_proxy_ = false; // its PROXY header
   bool anonymous_ = false;      // the proxy does not say who it is
@@ -195,6 +220,7 @@ private:
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;
+  bool killed_ = false; // an operator wants its end
 };
 
 } // namespace hedwig

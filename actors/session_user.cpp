@@ -207,6 +207,8 @@ void session::let_in(const plugin::verdict& verdict) {
     return;
   }
   protocol_->authenticated(user_);
+  if (relay().traces.epoch() != 0) [[unlikely]]
+    look_at_traces();
   if (user_limits_.message_size != 0)
     protocol_->limit_message_size(user_limits_.message_size);
 }
@@ -222,6 +224,7 @@ void session::log_out() {
   entering_ = false;
   user_limits_ = {};
   proving_.reset();
+  trace_epoch_ = ~std::uint64_t{0}; // a trace of the user is not one of whoever follows
 }
 
 bool session::tolerate_sender(std::string_view sender, const char* where, const char* reason) {

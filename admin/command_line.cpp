@@ -16,7 +16,10 @@ using failure = std::unexpected<std::string>;
 
 constexpr std::array<std::string_view, 5> change_verbs{"retry", "hold", "release", "bounce", "delete"};
 constexpr std::array<std::string_view, 6> state_names{"queued", "deferred", "held", "bounced", "quarantined", "all"};
-constexpr std::array<std::string_view, 6> valued{"--socket", "--url", "--state", "--limit", "--cursor", "-s"};
+constexpr std::array<std::string_view, 10> valued{"--socket", "--url",    "--state", "--limit",    "--cursor",
+                                                  "-s",       "--client", "--user",  "--listener", "--for"};
+/// Of a trace; the API's most.
+constexpr std::uint32_t trace_seconds_max = 86'400;
 
 template <std::size_t Count>
 bool is_one_of(const std::array<std::string_view, Count>& all, std::string_view text) {
@@ -28,6 +31,15 @@ std::optional<Number> number_of(std::string_view text) {
   Number value{};
   auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
   return fault == std::errc{} && end == text.data() + text.size() ? std::optional{value} : std::nullopt;
+}
+
+/// "90", "90s", "10m", "1h" as seconds.
+std::optional<std::uint32_t> seconds_of(std::string_view text) {
+  std::uint32_t unit = text.ends_with('h') ? 3600 : text.ends_with('m') ? 60 : 1;
+  if (!text.empty() && (text.back() == 'h' || text.back() == 'm' || text.back() == 's'))
+    text.remove_suffix(1);
+  auto count = number_of<std::uint32_t>(text);
+  return !count || *count < 1 || *count > trace_seconds_max / unit ? std::nullopt : std::optional{*count * unit};
 }
 
 std::expected<api_place, std::string> place_of(std::string_view url) {
@@ -121,6 +133,17 @@ private:
       made_.state = value;
     } else if (name == "--cursor") {
       made_.cursor = value;
+    } else if (name == "--client") {
+      made_.client = value;
+    } else if (name == "--user") {
+      made_.user = value;
+    } else if (name == "--listener") {
+      made_.listener = value;
+    } else if (name == "--for") {
+      auto seconds = seconds_of(value);
+      if (!seconds)
+        return "--for is a time up to 24h such as 90s, 10m or 1h, not " + escaped(value);
+      made_.seconds = *seconds;
     } else {
       auto limit = number_of<std::uint32_t>(value);
       if (!limit || *limit < 1 || *limit > page_max)
@@ -136,12 +159,15 @@ private:
     auto first = words_.front();
     if (first == "queue")
       return queue_words();
+    if (first == "sessions")
+      return session_words();
     if (first == "log-level" && words_.size() <= 2) {
       made_.what = command::log_level;
       made_.filter = words_.size() == 2 ? words_[1] : "";
       return {};
     }
-    constexpr std::array<std::pair<std::string_view, command>, 6> simple{{{"status", command::status},
+    constexpr std::array<std::pair<std::string_view, command>, 7> simple{{{"status", command::status},
+                                                                          {"trace", command::trace},
                                                                           {"actors", command::actors},
                                                                           {"plugins", command::plugins},
                                                                           {"pause", command::pause},
@@ -172,12 +198,36 @@ private:
     return made_.ids.empty() ? "queue " + made_.verb + " needs the id of a message" : "";
   }
 
+  std::string session_words() {
+    made_.what = command::sessions_list;
+    if (words_.size() == 1 || (words_.size() == 2 && words_[1] == "list"))
+      return {};
+    if (words_[1] != "kill")
+      return "after sessions comes list or kill, not " + escaped(words_[1]);
+    made_.what = command::sessions_kill;
+    made_.ids.assign(words_.begin() + 2, words_.end());
+    if (made_.ids.empty() == !names_sessions())
+      return "sessions kill needs ids of sessions, or whose: --client, --user, --listener";
+    return {};
+  }
+
+  bool names_sessions() const { return !made_.client.empty() || !made_.user.empty() || !made_.listener.empty(); }
+
   std::string misplaced() const {
-    auto lists = made_.what == command::queue_list;
-    if (!lists && (!made_.state.empty() || !made_.cursor.empty() || made_.limit > 0))
-      return "--state, --limit and --cursor belong to queue list";
+    auto sessions = made_.what == command::sessions_list;
+    auto lists = made_.what == command::queue_list || sessions;
+    if (!made_.state.empty() && made_.what != command::queue_list)
+      return "--state belongs to queue list";
+    if (!lists && (!made_.cursor.empty() || made_.limit > 0))
+      return "--limit and --cursor belong to queue list and sessions";
     if (made_.all && !lists && made_.what != command::actors)
-      return "--all belongs to actors and queue list";
+      return "--all belongs to actors, queue list and sessions";
+    if (names_sessions() && !sessions && made_.what != command::sessions_kill && made_.what != command::trace)
+      return "--client, --user and --listener belong to sessions and trace";
+    if (made_.seconds > 0 && made_.what != command::trace)
+      return "--for belongs to trace";
+    if (made_.what == command::trace && !names_sessions())
+      return "trace needs to know whom: --client, --user, --listener";
     return {};
   }
 
@@ -206,6 +256,21 @@ what it does:
   actors [--all]            every part of the relay as a tree; more than 20 of a kind under one
                             parent are summed up, unless --all
   plugins                   every plugin in use: calls, how long they take, failures, breaker
+
+clients:
+  sessions                  who is connected, the oldest first
+      --client ADDR[/LEN]   only those from there
+      --user USER           only those of that user
+      --listener NAME       only those at that listener
+      --limit N, --cursor CURSOR, --all
+                            as for queue list
+  sessions kill ID...       421 and the end; where a message is being committed, after its answer
+  sessions kill --client ADDR[/LEN] | --user USER | --listener NAME
+                            all of them
+  trace --client ADDR[/LEN] | --user USER | --listener NAME
+                            their dialogues as they are held, without secrets and content;
+                            until interrupted
+      --for TIME            or until then: 90s, 10m, 24h at most (10m)
 
 the queue:
   queue list                what waits, oldest first

@@ -20,13 +20,16 @@ enum class command : std::uint8_t {
   queue_list,
   queue_show,
   queue_change,
+  sessions_list,
+  sessions_kill,
+  trace,
   log_level,
   pause,
   resume
 };
 
 inline constexpr std::string_view default_socket = "/run/hedwig/admin.sock";
-/// Messages of one page of `queue list`; the API's most.
+/// Rows of one page of `queue list` and `sessions`; the API's most.
 inline constexpr std::uint32_t page_max = 1000;
 
 /// What the command line came to.
@@ -41,6 +44,10 @@ struct command_line {
   std::string cursor;
   std::uint32_t limit = 0; ///< 0: the API's own
   std::string filter;      ///< of log-level; empty: only ask
+  std::string client;      ///< of sessions and trace, as are the next two
+  std::string user;
+  std::string listener;
+  std::uint32_t seconds = 0; ///< of trace; 0: the API's own
 };
 
 /// Reads argv without the program's name. `socket`: the value of HEDWIG_ADMIN_SOCKET, may be empty. The error says what

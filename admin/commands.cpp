@@ -4,6 +4,7 @@
 #include "admin/actor_tree.hpp"
 #include "admin/render.hpp"
 #include "admin/terminal_text.hpp"
+#include "admin/trace.hpp"
 
 #include <Poco/JSON/Parser.h>
 #include <Poco/URI.h>
@@ -20,6 +21,9 @@ namespace hedwig::admin {
 namespace {
 
 using Poco::JSON::Object;
+/// Rows of a page of sessions.
+constexpr std::uint32_t page_default = 100;
+
 using renderer = std::function<std::string(const Object&)>;
 
 std::string encoded(const std::string& text) {
@@ -63,6 +67,12 @@ public:
     case command::queue_show:
     case command::queue_change:
       return messages();
+    case command::sessions_list:
+      return list();
+    case command::sessions_kill:
+      return kill();
+    case command::trace:
+      return trace(wanted_, out_, err_);
     case command::log_level:
       return one(wanted_.filter.empty() ? "GET" : "POST",
                  wanted_.filter.empty() ? "/v1/log-level" : "/v1/log-level?filter=" + encoded(wanted_.filter),
@@ -113,14 +123,22 @@ private:
     auto cursor = wanted_.cursor;
     auto limit = wanted_.limit > 0 ? wanted_.limit : wanted_.all ? page_max : 0;
     bool none = true;
+    auto sessions = wanted_.what == command::sessions_list;
+    auto* rows = sessions ? "sessions" : "messages";
+    auto which = "/v1/queue?state=" + wanted_.state;
+    if (sessions) {
+      limit = limit > 0 ? limit : page_default;
+      auto whose = session_parameters(wanted_);
+      which = "/v1/sessions?" + whose + (whose.empty() ? "" : "&") + "limit=" + std::to_string(limit);
+    }
     for (;;) {
-      auto target = std::string{"/v1/queue?state="} + wanted_.state +
-                    (limit > 0 ? "&limit=" + std::to_string(limit) : "") +
+      auto target = which + (limit > 0 && !sessions ? "&limit=" + std::to_string(limit) : "") +
                     (cursor.empty() ? "" : "&cursor=" + encoded(cursor));
-      auto answer = request("GET", target, [](auto& page) { return render_list(page, now()); }, {});
+      auto answer = request(
+          "GET", target, [&](auto& page) { return sessions ? render_sessions(page) : render_list(page, now()); }, {});
       if (!answer)
         return 1;
-      none &= answer->getArray("messages").isNull() || answer->getArray("messages")->empty();
+      none &= answer->getArray(rows).isNull() || answer->getArray(rows)->empty();
       auto next = answer->optValue("cursor", std::string{});
       if (next.empty() || !wanted_.all || next == cursor) {
         if (!wanted_.json)
@@ -133,9 +151,19 @@ private:
 
   void end_list(bool none, const std::string& next) {
     if (none && next.empty())
-      out_ << "no message\n";
+      out_ << (wanted_.what == command::sessions_list ? "no session\n" : "no message\n");
     if (!next.empty())
       out_ << "more: --cursor " << escaped(next) << ", or --all\n";
+  }
+
+  int kill() {
+    auto show = [](auto& answer) { return render_kill(answer); };
+    if (wanted_.ids.empty())
+      return one("POST", "/v1/sessions/kill?" + session_parameters(wanted_), show);
+    bool well = true;
+    for (auto& id : wanted_.ids)
+      well &= one("POST", "/v1/sessions/" + encoded(id) + "/kill", show, id) == 0;
+    return well ? 0 : 1;
   }
 
   int messages() {

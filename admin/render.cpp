@@ -263,6 +263,44 @@ std::string render_list(const Object& answer, time_point now) {
   return rows.empty() ? std::string{} : rows.text();
 }
 
+std::string render_sessions(const Object& answer) {
+  table rows{{{.title = "ID", .side = align::right},
+              {.title = "CLIENT", .width_max = 48},
+              {.title = "LISTENER", .width_max = 24},
+              {.title = "TLS"},
+              {.title = "USER", .width_max = 30},
+              {.title = "HELO", .width_max = 30},
+              {.title = "STATE"},
+              {.title = "MAILS", .side = align::right},
+              {.title = "REFUSED", .side = align::right},
+              {.title = "BYTES", .side = align::right},
+              {.title = "AGE", .side = align::right},
+              {.title = "IDLE", .side = align::right}}};
+  auto span = [](const Object& one, const char* key) {
+    return span_text(static_cast<std::int64_t>(std::min<std::uint64_t>(number(one, key), 1ULL << 40U)));
+  };
+  for_each(answer, "sessions", [&](const Object& one) {
+    auto client = text(one, "client");
+    auto is_v6 = client.find(':') != std::string::npos;
+    rows.add({std::to_string(number(one, "id")),
+              fmt::format("{}{}{}:{}", is_v6 ? "[" : "", client, is_v6 ? "]" : "", number(one, "port")),
+              text(one, "listener"), text(one, "tls"), text(one, "user"), text(one, "helo"), text(one, "state"),
+              std::to_string(number(one, "messages")), std::to_string(number(one, "refused")),
+              bytes_text(number(one, "received_bytes")), span(one, "age_seconds"), span(one, "idle_seconds")});
+  });
+  return rows.empty() ? std::string{} : rows.text();
+}
+
+std::string render_kill(const Object& answer) {
+  auto ended = number(answer, "killed");
+  auto later = number(answer, "after_commit");
+  auto out = later > 0 && ended == 0 ? std::string{} : plural(ended, "session", "sessions") + " ended";
+  if (later > 0)
+    out += fmt::format("{}{} when the client has heard of the message being committed", out.empty() ? "" : ", ",
+                       plural(later, "session ends", "sessions end"));
+  return out + "\n";
+}
+
 std::string render_message(const Object& answer, time_point now) {
   facts lines;
   auto from = text(answer, "peer");

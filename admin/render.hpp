@@ -23,6 +23,10 @@ using time_point = std::chrono::sys_seconds;
 /// One page; `now` makes ages of times. Empty when there is no message.
 [[nodiscard]] std::string render_list(const Poco::JSON::Object& answer, time_point now);
 [[nodiscard]] std::string render_message(const Poco::JSON::Object& answer, time_point now);
+/// One page of sessions. Empty when there is none.
+[[nodiscard]] std::string render_sessions(const Poco::JSON::Object& answer);
+/// "2 sessions ended, 1 ends after its commit"
+[[nodiscard]] std::string render_kill(const Poco::JSON::Object& answer);
 /// "01J…: retry, now"
 [[nodiscard]] std::string render_change(const Poco::JSON::Object& answer, std::string_view verb);
 

@@ -186,7 +186,7 @@ class Metrics(Case):
             ("hedwig_connections_accepted_total", "listener", "tls"): 3,
             ("hedwig_messages_refused_total", "reason", "relay"): 1,
             ("hedwig_smtp_refusals_total", "reason", "relay"): 1,
-            ("hedwig_smtp_refusals_total", "reason", "auth_failed"): 1,
+            ("hedwig_smtp_refusals_total", "reason", "auth_failed"): 2,
             ("hedwig_smtp_refusals_total", "reason", "other"): 0,
             ("hedwig_tls_handshakes_total", "direction", "in", "result", "success"): 2,
             ("hedwig_tls_handshakes_total", "direction", "in", "result", "failed"): 0,

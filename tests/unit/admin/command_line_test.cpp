@@ -60,6 +60,32 @@ TEST(admin_command_line, takes_a_filter_or_none) {
   EXPECT_NE(wrong({"log-level", "a", "b"}).find("one filter"), std::string::npos);
 }
 
+TEST(admin_command_line, reads_whose_sessions_are_meant) {
+  auto made = well({"sessions", "--client", "192.0.2.0/24", "--user=ann", "--listener", "in", "--limit", "5", "--all"});
+  EXPECT_EQ(made.what, command::sessions_list);
+  EXPECT_EQ(made.client, "192.0.2.0/24");
+  EXPECT_EQ(made.user, "ann");
+  EXPECT_EQ(made.listener, "in");
+  EXPECT_EQ(made.limit, 5u);
+  EXPECT_EQ(well({"sessions"}).what, command::sessions_list);
+  EXPECT_EQ(well({"sessions", "list"}).what, command::sessions_list);
+  EXPECT_EQ(well({"sessions", "kill", "4", "5"}).ids, (std::vector<std::string>{"4", "5"}));
+  EXPECT_EQ(well({"sessions", "kill", "--user", "ann"}).what, command::sessions_kill);
+  EXPECT_EQ(wrong({"sessions", "kill"}), "sessions kill needs ids of sessions, or whose: --client, --user, --listener");
+  EXPECT_NE(wrong({"sessions", "kill", "4", "--user", "ann"}), "");
+  EXPECT_EQ(wrong({"sessions", "eat"}), "after sessions comes list or kill, not eat");
+  EXPECT_EQ(wrong({"status", "--user", "ann"}), "--client, --user and --listener belong to sessions and trace");
+}
+
+TEST(admin_command_line, reads_how_long_a_trace_lasts) {
+  for (auto [text, seconds] : {std::pair{"90", 90u}, {"90s", 90u}, {"10m", 600u}, {"24h", 86'400u}})
+    EXPECT_EQ(well({"trace", "--user", "ann", "--for", text}).seconds, seconds) << text;
+  for (auto* text : {"0", "25h", "1d", "m", "-1", "9999999999m"})
+    EXPECT_NE(wrong({"trace", "--user", "ann", "--for", text}).find("--for is a time"), std::string::npos) << text;
+  EXPECT_EQ(wrong({"trace"}), "trace needs to know whom: --client, --user, --listener");
+  EXPECT_EQ(wrong({"sessions", "--for", "1m"}), "--for belongs to trace");
+}
+
 TEST(admin_command_line, says_what_is_wrong) {
   EXPECT_EQ(wrong({}), "a command is missing");
   EXPECT_EQ(wrong({"fly"}), "no such command fly");
@@ -73,8 +99,8 @@ TEST(admin_command_line, says_what_is_wrong) {
   EXPECT_EQ(wrong({"queue", "list", "--limit", "5x"}), "--limit is a number from 1 to 1000, not 5x");
   EXPECT_EQ(wrong({"queue", "list", "--state", "lost"}),
             "no such state lost: queued, deferred, held, bounced, quarantined or all");
-  EXPECT_EQ(wrong({"queue", "show", "A", "--limit", "5"}), "--state, --limit and --cursor belong to queue list");
-  EXPECT_EQ(wrong({"status", "--all"}), "--all belongs to actors and queue list");
+  EXPECT_EQ(wrong({"queue", "show", "A", "--limit", "5"}), "--limit and --cursor belong to queue list and sessions");
+  EXPECT_EQ(wrong({"status", "--all"}), "--all belongs to actors, queue list and sessions");
 }
 
 TEST(admin_command_line, helps_whatever_else_is_there) {
@@ -82,9 +108,9 @@ TEST(admin_command_line, helps_whatever_else_is_there) {
   EXPECT_EQ(well({"queue", "-h"}).what, command::help);
   EXPECT_EQ(well({"help"}).what, command::help);
   EXPECT_EQ(well({"--version"}).what, command::version);
-  for (auto* word :
-       {"status", "actors", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue bounce",
-        "queue delete", "log-level", "pause", "resume", "--socket", "--url", "--json", "exit status"})
+  for (auto* word : {"status", "actors", "queue list", "queue show", "queue retry", "queue hold", "queue release",
+                     "queue bounce", "queue delete", "sessions kill", "trace", "log-level", "pause", "resume",
+                     "--socket", "--url", "--json", "exit status"})
     EXPECT_NE(help_text().find(word), std::string_view::npos) << word;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admin/commands.hpp"
 #include "admin/render.hpp"
+#include "admin/trace.hpp"
 
 #include <Poco/JSON/Parser.h>
 #include <gtest/gtest.h>
@@ -105,6 +106,35 @@ TEST(admin_render, survives_members_that_are_missing_or_of_another_type) {
     EXPECT_NO_THROW(std::ignore = render_list(object, now));
     EXPECT_NO_THROW(std::ignore = actors_of(object));
   }
+}
+
+TEST(admin_render, shows_sessions_escaped_and_with_brackets_around_ipv6) {
+  auto text = render_sessions(object_of(
+      R"({"sessions":[{"id":7,"client":"2001:db8::9","port":25,"listener":"in","tls":"TLSv1.3","user":"a\u001b[31m",)"
+      R"("helo":"h","state":"idle","messages":2,"refused":1,"received_bytes":2048,"age_seconds":70,"idle_seconds":3}]})"));
+  EXPECT_NE(text.find("7  [2001:db8::9]:25  in        TLSv1.3  a\\x1b[31m  h     idle       2        1  2.0 KiB"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("1m 10s    3s\n"), std::string::npos) << text;
+  EXPECT_EQ(render_sessions(object_of(R"({"sessions":[]})")), "");
+  EXPECT_NO_THROW(std::ignore = render_sessions(object_of(R"({"sessions":[1,{"id":"x","age_seconds":-5}]})")));
+}
+
+TEST(admin_render, says_how_many_sessions_it_ended) {
+  auto said = [](const char* answer) { return render_kill(object_of(answer)); };
+  EXPECT_EQ(said(R"({"killed":1,"after_commit":0})"), "1 session ended\n");
+  EXPECT_EQ(said(R"({"killed":0,"after_commit":0})"), "0 sessions ended\n");
+  EXPECT_EQ(said(R"({"killed":0,"after_commit":2})"),
+            "2 sessions end when the client has heard of the message being committed\n");
+  EXPECT_EQ(said(R"({"killed":3,"after_commit":1})"),
+            "3 sessions ended, 1 session ends when the client has heard of the message being committed\n");
+}
+
+TEST(admin_render, shows_a_line_of_a_trace_escaped) {
+  EXPECT_EQ(render_trace_line(object_of(R"({"number":1,"at":"2026-11-22T13:30:48.123Z","session":42,)"
+                                        R"("client":"192.0.2.1:4242","who":"client","text":"EHLO \u001b[31m"})")),
+            "13:30:48.123 42 192.0.2.1:4242 C: EHLO \\x1b[31m\n");
+  EXPECT_NO_THROW(std::ignore = render_trace_line(object_of(R"({"at":1,"text":null})")));
 }
 
 TEST(admin_render, shows_what_was_refused_with_the_most_frequent_first) {

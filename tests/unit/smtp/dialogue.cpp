@@ -201,8 +201,9 @@ std::string visible(std::string_view bytes) {
 
 class player {
 public:
-  player(const dialogue& what, const cutter& cut)
-    : dialogue_{what}, cut_{cut}, session_{std::make_shared<server_settings>(what.settings), counted(what.facts)} {}
+  player(const dialogue& what, const cutter& cut, dialogue_tap* tap = nullptr)
+    : dialogue_{what}, cut_{cut}, tap_{tap}, session_{std::make_shared<server_settings>(what.settings),
+                                                      counted(what.facts)} {}
 
   std::string run() {
     auto problem = talk();
@@ -213,6 +214,7 @@ public:
 
 private:
   std::string talk() {
+    session_.watch(tap_);
     session_.start();
     early_ =
         !dialogue_.steps.empty() && dialogue_.steps[0].what == step::kind::owner && dialogue_.steps[0].text == "early";
@@ -506,6 +508,7 @@ private:
 
   const dialogue& dialogue_;
   const cutter& cut_;
+  dialogue_tap* tap_;
   refusal_tally refusals_;
   std::uint64_t refused_ = 0; // as the client counts
   server_session session_;
@@ -540,7 +543,7 @@ dialogue read_dialogue(const std::filesystem::path& file) {
   return out;
 }
 
-std::string play(const dialogue& what, const cutter& cut) { return player{what, cut}.run(); }
+std::string play(const dialogue& what, const cutter& cut, dialogue_tap* tap) { return player{what, cut, tap}.run(); }
 
 std::vector<refusal_reason> refusals_in(const dialogue& what) {
   cutter whole = [](std::size_t left) { return left; };

@@ -45,7 +45,7 @@ using cutter = std::function<std::size_t(std::size_t left)>;
 
 /// Plays the client and the owner. Returns what went otherwise than the file says; empty when all is well.
 /// Every 4xx and 5xx must be counted by a reason.
-[[nodiscard]] std::string play(const dialogue& what, const cutter& cut);
+[[nodiscard]] std::string play(const dialogue& what, const cutter& cut, dialogue_tap* tap = nullptr);
 /// The reasons that its refusals were counted by.
 [[nodiscard]] std::vector<refusal_reason> refusals_in(const dialogue& what);
 
