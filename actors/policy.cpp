@@ -211,6 +211,8 @@ private:
     protocol->hold_max = std::chrono::floor<std::chrono::seconds>(server.max_hold);
     auto& limits = protocol->limits;
     limits.data.body_octets_max = server.max_message_size;
+    limits.data.endings = listener.line_endings == config::bare_line_ends::normalize ? smtp::line_endings::normalize
+                                                                                     : smtp::line_endings::strict;
     limits.recipients_max = server.max_recipients;
     limits.bad_commands_max = server.max_errors;
     limits.auth_failures_max = server.max_auth_failures;

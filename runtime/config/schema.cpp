@@ -640,6 +640,19 @@ constexpr schema_key table[] = {
      "off|log|refuse",
      {},
      &put<&listener_settings::sender_policy>},
+    {"server.listeners[].line_endings",
+     kind::choice,
+     "\"strict\"",
+     "What a bare CR or LF in a message does: `strict` refuses the message (550 5.6.11); `normalize` stores it as a "
+     "line "
+     "end, for programs that cannot be mended. Nothing but CR LF . CR LF ends a message in either, and commands always "
+     "end with CR LF.",
+     reloadable,
+     0,
+     0,
+     "strict|normalize",
+     {},
+     &put<&listener_settings::line_endings>},
     {"server.listeners[].proxy_from",
      kind::networks,
      "[]",

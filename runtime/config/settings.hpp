@@ -28,6 +28,7 @@ enum class direct_clients : std::uint8_t { refuse, accept };
 /// Whose connections and messages a policy counts together.
 enum class policy_scope : std::uint8_t { address, network, listener, user, sender_domain };
 /// What a user who is limited to some senders and uses another gets.
+enum class bare_line_ends : std::uint8_t { strict, normalize };
 enum class foreign_sender : std::uint8_t { off, log, refuse };
 enum class failure_action : std::uint8_t {
   tempfail,
@@ -78,6 +79,7 @@ struct listener_settings {
   bool allow_auth_in_clear{};
   std::vector<std::string> auth_mechanisms; ///< capitals, in the order in which they are offered
   foreign_sender sender_policy{};
+  bare_line_ends line_endings{};
   std::vector<network> proxy_from; ///< who must send a PROXY header
   direct_clients proxy_others{};
   std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written

@@ -9,7 +9,8 @@ import shutil
 import smtplib
 import threading
 
-from hedwig_harness import PLUGINS, ROOT, Case, NextHop, main, need_root, plain_message, program, skip, wait_for
+from hedwig_harness import (PLUGINS, ROOT, Case, NextHop, free_port, listening, main, need_root, plain_message, program,
+                            skip, wait_for)
 
 FAST = {"retry": {"initial_delay": "1s", "max_delay": "1s", "jitter": 0.0}}
 
@@ -49,6 +50,25 @@ class OfASession(Case):
         with relay.smtp() as client:
             client.ehlo()
             self.assertEqual(client.docmd("AUTH", "PLAIN AGFubgByaWdodA==")[0], 235)
+
+    def test_bare_line_ends_are_refused_or_made_line_ends_as_the_listener_says(self):
+        sink = self.sink()
+        relay = self.relay(next_hop=sink.next_hop, start=False)
+        lax = free_port(relay.address)
+        relay.config["server"]["listeners"].append({"addr": f"{relay.address}:{lax}", "line_endings": "normalize"})
+        relay.start()
+        wait_for(lambda: listening(relay.address, lax), 20, relay.log_tail)
+        answers = []
+        for port in (relay.port, lax):
+            with relay.smtp(port) as client:
+                client.ehlo()
+                client.mail("alice@example.test")
+                client.rcpt("bob@example.net")
+                client.docmd("DATA")
+                client.send(b"Subject: bare\r\n\r\none\ntwo\rthree\n.\nfour\r\n.\r\n")
+                answers.append(client.getreply()[0])
+        self.assertEqual(answers, [550, 250])
+        self.assertTrue(sink.wait(relay=relay)[0].data.endswith(b"\r\n\r\none\r\ntwo\r\nthree\r\n.\r\nfour\r\n"))
 
     def test_a_message_with_too_many_hops_is_refused_as_a_loop(self):
         sink = self.sink()

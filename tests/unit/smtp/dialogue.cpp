@@ -241,6 +241,8 @@ private:
 
   // What is wrong with the count of refusals.
   std::string uncounted() const {
+    if (!problem_.empty())
+      return problem_;
     if (refusals_.of(refusal_reason::other) != 0)
       return "a refusal has no reason";
     if (refusals_.total() != refused_)
@@ -250,9 +252,22 @@ private:
 
   void take_output() {
     auto said = session_.take_output();
-    for (std::string_view rest{said}; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1))
+    for (std::string_view rest{said}; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1)) {
       refused_ += (rest[0] == '4' || rest[0] == '5') && rest[3] != '-' ? 1 : 0;
+      check_status(rest.substr(0, rest.find('\n')));
+    }
     output_ += said;
+  }
+
+  // RFC 2034: every reply has a status of its own class, but for the greeting and the answer to EHLO or HELO.
+  void check_status(std::string_view line) {
+    auto greets = line.starts_with("220 " + dialogue_.settings.hostname);
+    in_hello_ = in_hello_ || line.substr(4) == dialogue_.settings.hostname + "\r";
+    auto has_status = line.size() > 9 && line[4] == line[0] && line[5] == '.';
+    if (line[0] != '3' && has_status == (greets || in_hello_) && problem_.empty())
+      problem_ = "a reply with a wrong status: " + visible(line);
+    if (line[3] == ' ')
+      in_hello_ = false;
   }
 
   std::string one(const step& next) {
@@ -511,6 +526,7 @@ private:
   dialogue_tap* tap_;
   refusal_tally refusals_;
   std::uint64_t refused_ = 0; // as the client counts
+  bool in_hello_ = false;
   server_session session_;
   std::string bytes_;
   std::string output_;
