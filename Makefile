@@ -27,6 +27,7 @@ help: ## what can be made
 	@echo "make bench            measure this relay, and Postfix beside it where it is installed (BENCH_ARGS=...)"
 	@echo "make asan             unit, component, dialogue and simulation tests under ASan and UBSan"
 	@echo "make chaos            kill -9 under load, twenty times, each store (KILLS=... SEED=...)"
+	@echo "make crowd            10,000 idle clients, 2,000 new ones a second, slow ones, and input that might cost time"
 	@echo "make powercut         power cuts at every point of a store's run, and each of its file operations failing"
 	@echo "make lint             layout, licences, include ranks, shell scripts"
 	@echo "make format           lay the sources out with clang-format"
@@ -58,7 +59,7 @@ release: packages-build
 
 # --- run and test ---------------------------------------------------------------------------------------------------
 
-.PHONY: run test asan bench chaos powercut
+.PHONY: run test asan bench chaos crowd powercut
 run: packages-run
 	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)
 	@scripts/demo --build build/dev $(if $(filter-out 0 no,$(ONCE)),--once)
@@ -81,6 +82,11 @@ SEED ?=
 chaos: packages-test
 	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)
 	@/usr/bin/python3 -B tests/chaos/kill9.py --build build/dev --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
+
+# docs/performance.md has its figures; they are an idle machine's.
+crowd: packages-test
+	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)
+	@/usr/bin/python3 -B tests/chaos/crowd.py --build build/release $(CROWD_ARGS)
 
 # docs/durability.md has its figures.
 POWERCUT = HEDWIG_PLUGIN_DIR=build/dev/lib/hedwig/plugins build/dev/bin

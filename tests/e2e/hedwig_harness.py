@@ -311,6 +311,8 @@ class Hedwig:
 
     def metrics(self):
         """Metric values by name with labels, as /metrics has them."""
+        # It is opened after the listeners.
+        wait_for(lambda: listening(self.address, self.metrics_port), 20, self.log_tail)
         values = {}
         for line in self.http("/metrics", self.metrics_port)[1].splitlines():
             if line and not line.startswith("#"):
