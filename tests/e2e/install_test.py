@@ -31,6 +31,15 @@ class Install(Case):
         strange = [path for path in self.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o022]
         self.assertEqual(strange, [], "writable by others")
 
+    def test_another_prefix_holds_all_of_it_so_that_nobody_has_to_be_root(self):
+        root = self.folder / "other"
+        done = subprocess.run([tool("cmake", "cmake"), "--install", BUILD, "--prefix", "/home/ada/hedwig"], capture_output=True, text=True,
+                              env={**os.environ, "DESTDIR": str(root)}, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        ours = root / "home/ada/hedwig"
+        self.assertTrue((ours / "etc/hedwig/hedwig.toml").is_file())
+        self.assertEqual([path for path in root.rglob("*") if path.is_file() and ours not in path.parents], [])
+
     def test_the_installed_configuration_passes_the_check(self):
         config, = self.root.rglob("etc/hedwig/hedwig.toml")
         done = subprocess.run([self.prefix / "bin" / "hedwig", "check", "-c", config], capture_output=True, text=True, timeout=300)
