@@ -92,10 +92,18 @@ private:
   }
 
   plugin::config_source source_of(const std::string& table) const {
+    // The relay has taken its own keys out; they are named here for who has misspelt one.
+    std::vector<std::string_view> ours;
+    if (table == "filters" || table == "auth")
+      ours = {"use",           "name",    "call_timeout", "max_calls",      "breaker_failures",
+              "breaker_delay", "workers", "max_pending",  "isolation_user", "isolation",
+              "sha256"};
+    if (table == "filters")
+      ours.emplace_back("on_failure");
     return {.file = loaded_.path,
             .table = table,
             .directory = std::filesystem::absolute(loaded_.path).parent_path(),
-            .host_keys = {}};
+            .host_keys = std::move(ours)};
   }
 
   /// [[server.auth]] for its provider, each value with the place of what it was made of.

@@ -65,12 +65,13 @@ private:
 
   void unknown(const scope& here, const member& one, const std::string& name) {
     std::vector<std::string_view> names = here.schema.names();
+    auto known = names;
     if (here.top)
-      names.insert(names.end(), source_.host_keys.begin(), source_.host_keys.end());
-    auto near = config::nearest_name(name, names);
+      known.insert(known.end(), source_.host_keys.begin(), source_.host_keys.end());
+    auto near = config::nearest_name(name, known);
     auto advice = near            ? fmt::format("did you mean \"{}\"?", *near)
-                  : names.empty() ? std::string{"this provider takes no settings"}
-                                  : fmt::format("known are {}", fmt::join(names, ", "));
+                  : names.empty() ? std::string{"this provider takes no settings of its own"}
+                                  : fmt::format("known are {}", fmt::join(known, ", "));
     complain(one.line, one.column, fmt::format("{}: unknown key {}: {}", here.path, config::quoted(name), advice));
   }
 

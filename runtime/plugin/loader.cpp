@@ -276,7 +276,15 @@ result<provider_ref> catalogue::find(std::string_view interface_id, std::string_
   std::lock_guard lock{mutex_};
   if (const auto* there = known(interface_id, name))
     return *there;
-  return fail(HEDWIG_E_NOT_FOUND, fmt::format("{}.so offers no {} \"{}\"", stem, interface_id, name), stem);
+  std::vector<std::string> offers;
+  for (auto& one : providers_)
+    if (std::filesystem::path{one.file}.stem() == stem)
+      offers.push_back(fmt::format("{0} provider \"{1}\", which is looked for in {0}-{1}.so",
+                                   kind_of(one.interface_id()), one.name()));
+  return fail(HEDWIG_E_NOT_FOUND,
+              fmt::format("{}.so offers no {} provider \"{}\" (it offers the {}): rename the file, or ask its author",
+                          stem, kind_of(interface_id), name, fmt::join(offers, "; the ")),
+              stem);
 }
 
 error catalogue::not_found(std::string_view interface_id, std::string_view name) const {
