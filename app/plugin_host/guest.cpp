@@ -22,7 +22,6 @@ namespace {
 /// The relay gives calls up by itself; this is for the plugin's eyes, and to tell who never answers.
 constexpr std::chrono::milliseconds slack{250};
 constexpr std::chrono::milliseconds watch_interval{200};
-constexpr int ended_for_owing = 75;
 constexpr int relay_gone = 0;
 
 std::string encode(const result<plugin::outcome>& value) {
@@ -64,6 +63,8 @@ public:
   sending_log(line& to, int level) noexcept : to_{to}, level_{level} {}
   int level() const noexcept override { return level_; }
   void log(const plugin::log_record& record) noexcept override {
+    if (record.event != nullptr)
+      return; // what a host says of its plugin, the relay says by itself: of deadlines, and of faults it is told
     writer out;
     out.number(static_cast<std::int32_t>(record.level)).text(record.message);
     out.number(static_cast<std::uint32_t>(record.fields.size()));
@@ -211,11 +212,24 @@ result<void> guest::make(reader& from) {
   return {};
 }
 
+/// What the relay cannot see from over there; the numbers since the last time.
+void guest::tell_faults() {
+  auto now = instance_->counters();
+  if (now.false_completions == told_.false_completions && now.malformed == told_.malformed)
+    return;
+  writer out;
+  out.number(static_cast<std::uint32_t>(now.false_completions - told_.false_completions));
+  out.number(static_cast<std::uint32_t>(now.malformed - told_.malformed));
+  told_ = now;
+  to_.send(frame::faults, 0, out.bytes());
+}
+
 /// A process that owes answers for too long has lost them, or hangs: it ends, and the relay starts another. On a thread
 /// of the host's own, so that it works when nothing else does.
 void guest::watch() {
   auto due = services_->time().steady() + watch_interval;
   static_cast<void>(services_->timers().start(due, this, [this] {
+    tell_faults();
     auto now = services_->time().steady();
     auto owed = instance_->counters().owed_late;
     if (owed == 0)
@@ -226,7 +240,7 @@ void guest::watch() {
       auto text = fmt::format("hedwig-plugin-host: {}: {} calls were not answered long after their deadline; ending\n",
                               instance_->name(), owed);
       static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()));
-      std::_Exit(ended_for_owing);
+      std::_Exit(plugin::wire::ended_for_owing);
     }
     watch();
   }));

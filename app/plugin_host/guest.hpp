@@ -49,6 +49,7 @@ private:
   [[nodiscard]] bool reload(const plugin::wire::received& frame);
   void end();
   void watch();
+  void tell_faults();
   [[nodiscard]] plugin::reply_to reply(std::uint64_t number, std::int64_t left) const;
   void answer(std::uint64_t number, const plugin::hook_answer& given);
 
@@ -63,6 +64,7 @@ private:
   std::map<std::uint64_t, std::unique_ptr<plugin::filter_session>> sessions_;
   std::chrono::nanoseconds call_timeout_{};
   steady_time owed_since_{};
+  plugin::instance_counters told_;
 };
 
 } // namespace hedwig::plugin_host

@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
                stderr);
     return 2;
   }
-  hedwig::plugin::install_crash_report("hedwig-plugin-host");
+  hedwig::plugin::install_crash_report("hedwig-plugin-host", true);
   ::close_range(relay_socket + 1, ~0U, 0); // what a library of the relay's left open is none of ours
   line to{relay_socket};
   auto relay_user = ::geteuid();

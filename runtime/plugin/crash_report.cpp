@@ -26,6 +26,7 @@ constexpr std::size_t crash_stack_size = 64 * 1024;
 
 std::atomic<const char*> crash_program{nullptr};
 std::atomic<bool> crash_reported{false};
+std::atomic<bool> crash_is_apart{false};
 
 /// One line at a time, cut at its size.
 class crash_line {
@@ -194,7 +195,9 @@ void write_report(int number, const siginfo_t& info, void* context) noexcept {
       }
   }
   begin();
-  if (in.instance != nullptr)
+  if (crash_is_apart.load())
+    line.text("the relay goes on without it, by on_failure, and starts it again; see docs/plugins/containment.md");
+  else if (in.instance != nullptr)
     line.text("what was acknowledged is on disk: start again. If it comes back, take the plugin out, or give it "
               "isolation = \"process\" where it allows that; see docs/plugins/containment.md");
   else
@@ -251,9 +254,10 @@ void prepare_crash_stack() noexcept {
   crash_stack_there = true;
 }
 
-void install_crash_report(const char* program) noexcept {
+void install_crash_report(const char* program, bool for_another) noexcept {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   crash_program.store(program);
+  crash_is_apart.store(for_another);
   prepare_crash_stack();
   struct sigaction ours {};
   ours.sa_sigaction = on_fatal_signal;
@@ -265,6 +269,7 @@ void install_crash_report(const char* program) noexcept {
     ::sigaction(number, &ours, nullptr);
 #else
   static_cast<void>(program);
+  static_cast<void>(for_another);
   static_cast<void>(on_fatal_signal);
   static_cast<void>(fatal_signals);
 #endif

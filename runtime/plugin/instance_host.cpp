@@ -221,6 +221,13 @@ void instance_host::count_wrong() {
     owner_->count_false_completion();
 }
 
+void instance_host::count_faults(std::uint64_t wrong, std::uint64_t malformed) {
+  counts.malformed.fetch_add(malformed, std::memory_order_relaxed);
+  counts.wrong.fetch_add(wrong, std::memory_order_relaxed);
+  if (wrong > 0 && owner_ != nullptr)
+    owner_->count_false_completion();
+}
+
 void instance_host::count_end(pending_op& op, bool late, const error* failure, bool malformed) {
   counts.finished.fetch_add(1, std::memory_order_relaxed);
   op.ended = services_->time().steady();

@@ -36,6 +36,9 @@ public:
   /// Ends calls: checks that each is open and of this instance, copies the results, and hands them over by sink.
   void complete(const hedwig_completion* done, std::size_t count);
 
+  /// What its process has told of it, where it has one of its own.
+  void count_faults(std::uint64_t wrong, std::uint64_t malformed);
+
   struct tallies {
     std::atomic<std::uint64_t> calls{0}, failures{0}, timeouts{0}, late{0}, wrong{0}, finished{0}, busy{0}, answered{0},
         failed{0}, malformed{0}, refused{0}, owed_late{0};

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <fmt/format.h>
 
+#include "runtime/plugin/instance_host.hpp"
 #include "runtime/plugin/isolated.hpp"
 
 namespace hedwig::plugin {
@@ -41,6 +42,8 @@ hedwig_error raw_error(const error& from) {
 std::string death_of(int status) {
   if (WIFSIGNALED(status))
     return fmt::format("died of signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  if (WEXITSTATUS(status) == wire::ended_for_owing)
+    return "ended itself: calls were not answered long after their deadline";
   return fmt::format("ended with status {}", WEXITSTATUS(status));
 }
 
@@ -409,6 +412,8 @@ bool isolated_instance::take(wire::received& frame) {
   case wire::frame::metric_add:
   case wire::frame::metric_set:
     return metric(frame);
+  case wire::frame::faults:
+    return faults(frame);
   case wire::frame::stopped:
     stopped_ = true;
     return false;
@@ -513,6 +518,15 @@ bool isolated_instance::log(const wire::received& frame) const {
   hedwig_log_record record{sizeof record, level, raw_str(message), fields.data(), fields.size(), nullptr, 0, 0};
   host_->log(host_, &record);
   return true;
+}
+
+bool isolated_instance::faults(const wire::received& frame) const {
+  wire::reader from{frame.payload};
+  auto wrong = from.number<std::uint32_t>();
+  auto malformed = from.number<std::uint32_t>();
+  if (from.well())
+    static_cast<instance_host*>(host_->host_data)->count_faults(wrong, malformed);
+  return from.well();
 }
 
 bool isolated_instance::metric(const wire::received& frame) {

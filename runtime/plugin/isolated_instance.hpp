@@ -63,6 +63,7 @@ private:
   [[nodiscard]] bool take(wire::received& frame);
   [[nodiscard]] bool answer(wire::received& frame);
   [[nodiscard]] bool log(const wire::received& frame) const;
+  [[nodiscard]] bool faults(const wire::received& frame) const;
   [[nodiscard]] bool metric(const wire::received& frame);
   [[nodiscard]] bool too_late();
   void bury();

@@ -70,7 +70,7 @@ std::optional<received> frame_reader::next() {
   received out;
   auto kind = head.number<std::uint8_t>();
   out.number = head.number<std::uint64_t>();
-  if (kind < static_cast<std::uint8_t>(frame::hello) || kind > static_cast<std::uint8_t>(frame::metric_set)) {
+  if (kind < static_cast<std::uint8_t>(frame::hello) || kind > static_cast<std::uint8_t>(frame::faults)) {
     broken_ = true;
     return std::nullopt;
   }

@@ -20,9 +20,12 @@
 // runs code that may be broken or taken over. Every length is checked against what is there.
 namespace hedwig::plugin::wire {
 
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 /// Bytes of one frame, the four of its length left out.
 inline constexpr std::size_t frame_max = std::size_t{32} << 20;
+
+/// The exit status of a process that ended itself because it owed answers for too long.
+inline constexpr int ended_for_owing = 75;
 
 enum class frame : std::uint8_t {
   hello = 1,      ///< relay: version, what to load and how; the first
@@ -42,6 +45,7 @@ enum class frame : std::uint8_t {
   metric_declare, ///< process: number is its own choice
   metric_add,     ///< process
   metric_set,     ///< process
+  faults,         ///< process: so many more false completions, so many more malformed answers
 };
 
 /// What an answer holds, its first byte. Who asked says which it may be besides a failure.

@@ -213,12 +213,23 @@ class Isolated(Contained):
     def test_one_that_crashes(self):
         relay = self.judge("crash", "signal 11")
         self.assertIn("hedwig-plugin-host: the thread was in the plugin filter.bad, call on_end", relay.log_text())
+        self.assertIn("hedwig-plugin-host: the relay goes on without it", relay.log_text())
+        self.assertNotIn("start again. If it comes back", relay.log_text())
 
     def test_one_that_hangs(self):
-        self.judge("hang", "")
+        self.judge("hang", "not answered long after their deadline")
 
     def test_one_that_never_answers(self):
-        self.judge("leak", "")
+        relay = self.judge("leak", "not answered long after their deadline")
+        self.assertEqual([one for one in relay.events() if one.get("event") == "plugin.log"], [],
+                         "the deadline is told of twice")
+
+    def test_one_that_answers_twice_is_told_of_and_its_first_answer_counts(self):
+        relay = self.relay_apart("double")
+        self.assertEqual(self.code_of(relay), 250)
+        self.told(relay, "provider.false-completion", provider="filter.bad")
+        self.assertEqual(self.shown(relay)["failures"]["false_completion"], 1)
+        self.assertEqual(len(self.hop.wait(1)), 1)
 
     def test_one_that_says_what_cannot_be_read(self):
         self.judge("garble", "cannot be read")
@@ -235,6 +246,8 @@ class Isolated(Contained):
         self.assertEqual(self.code_of(relay), 451)
         self.told(relay, "filter.failed", filter="filter.bad", call="on_end")
         self.assertEqual(self.process(relay)["pid"], pid)
+        wait_for(lambda: self.shown(relay)["failures"]["malformed"] == 1, 60, "what the fault was")
+        self.assertEqual(self.shown(relay)["failures"]["error"], 0)
 
     def test_mail_passes_while_it_keeps_crashing_where_the_operator_said_accept(self):
         relay = self.relay_apart("crash", on_failure="accept", breaker_failures=3)
@@ -292,6 +305,19 @@ class Files(Contained):
         folder = self.path("plugins")
         folder.mkdir()
         return folder, pathlib.Path(shutil.copy(TEST_PLUGINS / "filter-bad.so", folder / "filter-bad.so"))
+
+    def test_a_file_with_the_name_of_another_provider_is_told_what_it_offers(self):
+        folder, good = self.folder_with_plugin()
+        good.rename(folder / "filter-other.so")
+        code, said = self.check([{"use": "other"}], [str(folder)])
+        self.assertEqual(code, 2)
+        self.assertIn('filter-other.so offers no filter provider "other" (it offers the filter provider "bad", which is looked '
+                      'for in filter-bad.so', said)
+
+    def test_a_misspelt_key_of_the_relay_s_own_is_recognised_beside_the_plugin_s(self):
+        code, said = self.check([{"use": "bad", "while_there": "/nowhere", "fault": "none", "on_failur": "accept"}], [str(TEST_PLUGINS)])
+        self.assertEqual(code, 2)
+        self.assertIn('unknown key "on_failur": did you mean "on_failure"?', said)
 
     def test_the_list_says_what_is_there_and_what_is_unusable_and_why(self):
         folder, good = self.folder_with_plugin()
