@@ -24,7 +24,7 @@ void calling_threads::post(std::function<void()> call) {
 
 bool calling_threads::wait_idle() {
   std::unique_lock guard{mutex_};
-  return changed_.wait_for(guard, host::wait_max, [this] { return calls_.empty() && busy_ == 0; });
+  return changed_.wait_for(guard, host::wait_max(), [this] { return calls_.empty() && busy_ == 0; });
 }
 
 void calling_threads::finish() {

@@ -4,12 +4,19 @@
 #include <hedwig/plugin.hpp>
 #include <hedwig/testing/buffers.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "sdk/check/rules.hpp"
 #include "sdk/check/test.hpp"
+
+void hedwig_op::called(const char* text) noexcept {
+  name = text;
+  if (hedwig::check::last_call != nullptr)
+    std::strncpy(hedwig::check::last_call, text, hedwig::check::last_call_size - 1);
+}
 
 namespace hedwig::check {
 
@@ -68,11 +75,11 @@ void host::take(const hedwig_completion& done) {
       breach_ = {&which, std::move(saw)};
   };
   if (op.completions++ != 0)
-    return note(rules::exactly_once, fmt::format("a request was completed a second time, first with {}, now with {}",
+    return note(rules::exactly_once, fmt::format("{} was completed a second time, first with {}, now with {}", op.name,
                                                  name_of(op.status), name_of(done.status)));
   if (done.status > HEDWIG_OK || done.status < HEDWIG_E_INTERNAL)
     note(rules::known_status,
-         fmt::format("a request was completed with {}, which base.h does not define", done.status));
+         fmt::format("{} was completed with {}, which base.h does not define", op.name, done.status));
   op.status = done.status;
   if (done.error != nullptr) {
     op.error.assign(done.error->message, ::strnlen(done.error->message, sizeof done.error->message));
@@ -101,15 +108,24 @@ void host::judge() {
     throw broken{*breach_->which, breach_->saw};
 }
 
+namespace {
+constinit std::chrono::seconds longest_wait{60};
+}
+
+std::chrono::seconds host::wait_max() { return longest_wait; }
+void host::test_ends_in(std::chrono::seconds limit) {
+  longest_wait = std::clamp(limit / 2, std::chrono::seconds{1}, std::chrono::seconds{60});
+}
+
 bool host::wait_until(const std::function<bool()>& holds) {
   std::unique_lock guard{mutex_};
-  return changed_.wait_for(guard, wait_max, holds);
+  return changed_.wait_for(guard, wait_max(), holds);
 }
 
 void host::wait(const hedwig_op& op) {
   bool done = wait_until([&] { return op.completions > 0; });
   judge();
-  expect(done, rules::exactly_once, "a request was not completed within {} seconds", wait_max.count());
+  expect(done, rules::exactly_once, "{} was not completed within {} seconds", op.name, wait_max().count());
 }
 
 std::vector<std::string> host::logs() {

@@ -27,7 +27,10 @@ struct hedwig_op {
   virtual void take(const hedwig_completion&) {}
   /// The op's borrowed memory may go now; called after take(), in the same way.
   virtual void let_go() {}
+  /// "on_mail" or "start()", before it is asked: a constant. Of a process that dies, what was asked last is told.
+  void called(const char* text) noexcept;
 
+  const char* name = "a request";
   int completions = 0;
   hedwig_status status = 1;
   std::string error;
@@ -36,6 +39,10 @@ struct hedwig_op {
 };
 
 namespace hedwig::check {
+
+/// Where called() writes its text: last_call_size bytes, shared with who started this process; null: nowhere.
+inline char* last_call = nullptr;
+inline constexpr std::size_t last_call_size = 64;
 
 /// The host as the kit plays it: it counts, insists and remembers. Every call of the table is legal on every thread.
 class host {
@@ -49,10 +56,10 @@ public:
   host_services& services() { return *services_; }
   test_clock& clock() { return clock_; }
 
-  /// Waits for one completion of `op`. Throws broken(exactly_once) when none comes within wait_max, and for whatever
+  /// Waits for one completion of `op`. Throws broken(exactly_once) when none comes within wait_max(), and for whatever
   /// breach has been noticed meanwhile.
   void wait(const hedwig_op& op);
-  /// Waits until `holds`, which is asked under the lock after each completion; false when wait_max has passed.
+  /// Waits until `holds`, which is asked under the lock after each completion; false when wait_max() has passed.
   bool wait_until(const std::function<bool()>& holds);
   /// Throws the first breach that completions or buffers showed, if any.
   void judge();
@@ -72,7 +79,9 @@ public:
   hedwig_slice copy(std::string_view text) const;
   void release(hedwig_buf* buffer) const { table_.buf_release(&table_, buffer); }
 
-  static constexpr std::chrono::seconds wait_max{60};
+  /// A minute, or less where the whole test has little more: who waits in vain is to say for what.
+  static std::chrono::seconds wait_max();
+  static void test_ends_in(std::chrono::seconds limit);
 
 private:
   static host& self(const hedwig_host* raw) { return *static_cast<host*>(raw->host_data); }

@@ -61,6 +61,7 @@ hedwig_status instance::try_begin() {
 hedwig_status instance::try_start() {
   as_thread control{thread_class::control};
   auto* op = new hedwig_op; // NOLINT: it outlives a test that fails
+  op->called("start()");
   provider().start(raw_, op);
   host_.wait(*op);
   error_ = op->error;
@@ -83,6 +84,7 @@ hedwig_status instance::reload(std::shared_ptr<const hedwig_config> config) {
   as_thread control{thread_class::control};
   old_configs_.push_back(std::move(config));
   auto* op = new hedwig_op; // NOLINT: see above
+  op->called("reload()");
   provider().reload(raw_, op, old_configs_.back().get());
   host_.wait(*op);
   error_ = op->error;
@@ -93,6 +95,7 @@ void instance::end(const std::function<void()>& stopped) {
   as_thread control{thread_class::control};
   if (running_) {
     auto* op = new stop_op{host_, threads_at_stop_}; // NOLINT: see above
+    op->called("stop()");
     provider().stop(raw_, op);
     host_.wait(*op);
     expect(op->status == HEDWIG_OK, rules::completes_stop, "stop() completed with {}: {}", name_of(op->status),

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sdk/check/host.hpp"
 #include "sdk/check/process.hpp"
 #include "sdk/check/rules.hpp"
 #include "sdk/check/shown.hpp"
@@ -47,6 +48,26 @@ private:
 
 constexpr std::size_t output_max = 4096;
 constexpr std::size_t report_max = 65536;
+
+/// What a child process asked of the plugin last, in memory of both.
+class shared_call {
+public:
+  shared_call() {
+    auto* made = ::mmap(nullptr, last_call_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    last_call = made != MAP_FAILED ? static_cast<char*>(made) : nullptr;
+  }
+  ~shared_call() {
+    if (last_call != nullptr)
+      ::munmap(std::exchange(last_call, nullptr), last_call_size);
+  }
+  shared_call(const shared_call&) = delete;
+  shared_call& operator=(const shared_call&) = delete;
+  /// ", ...", or nothing.
+  std::string told() const {
+    std::string text(last_call, last_call != nullptr ? ::strnlen(last_call, last_call_size) : 0);
+    return text.empty() ? text : "; it was asked last: " + text;
+  }
+};
 
 /// A fresh folder, gone with everything in it.
 class test_folder {
@@ -121,12 +142,13 @@ std::string fault_library() {
   return std::filesystem::exists(file, failed) ? file.string() : std::string{};
 }
 
-verdict judged(const planned& one, const std::optional<int>& end, const shared_text& report, int limit) {
+verdict judged(const planned& one, const std::optional<int>& end, const shared_text& report, int limit,
+               const shared_call& asked) {
   verdict out{verdict::kind::failed, one.name(), std::string{one.what->title}};
   if (!end)
-    out.saw = fmt::format("the test had not ended after {} seconds", limit);
+    out.saw = fmt::format("the test had not ended after {} seconds{}", limit, asked.told());
   else if (!read_back(report.tail(report_max), out))
-    out.saw = fmt::format("the process of the test was {}", end_of(*end));
+    out.saw = fmt::format("the process of the test was {}{}", end_of(*end), asked.told());
   return out;
 }
 
@@ -196,7 +218,7 @@ verdict run_here(const planned& one, context& run) {
 
 namespace {
 
-pid_t start_test(const context& run, const planned& one, start_of_self how) {
+pid_t start_test(const context& run, const planned& one, start_of_self how, int limit) {
   if (one.what->faults) {
     how.words.insert(how.words.end(), {"--child", one.name(), "--report", std::to_string(how.passed)});
     how.preload = fault_library();
@@ -212,6 +234,7 @@ pid_t start_test(const context& run, const planned& one, start_of_self how) {
   child.how_much = run.how_much();
   child.child = one.name();
   child.report = how.passed;
+  child.time_limit = limit;
   return start_copy(how, [&] { return run_child(child); });
 }
 
@@ -222,11 +245,12 @@ verdict run_apart(const planned& one, const provider_choice& provider, const set
   auto began = std::chrono::steady_clock::now();
   test_folder folder{chosen.folder};
   run_command(settings.prepare(folder.path(), folder.unique()), "check.prepare");
+  shared_call asked;
   shared_text output{"output"}, report{"report"};
   context run{provider, settings, folder.path(), folder.unique(), *chosen.seed, chosen.how_much};
   auto limit = limit_of(chosen);
-  auto child = start_test(run, one, {words_for(run), output.descriptor(), true, report.descriptor(), {}});
-  auto out = judged(one, wait_for(child, std::chrono::seconds{limit}), report, limit);
+  auto child = start_test(run, one, {words_for(run), output.descriptor(), true, report.descriptor(), {}}, limit);
+  auto out = judged(one, wait_for(child, std::chrono::seconds{limit}), report, limit, asked);
   out.output = output.tail(output_max);
   out.repeat = again(one, provider, settings, chosen);
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -270,6 +294,8 @@ int run_child(const options& chosen) {
     ::fcntl(chosen.report, F_SETFD, FD_CLOEXEC);
   if (chosen.describe)
     describe_here(chosen);
+  if (chosen.time_limit)
+    host::test_ends_in(std::chrono::seconds{*chosen.time_limit});
   settings_file settings = chosen.config.empty() ? settings_file{} : settings_file{chosen.config};
   auto test = child_test(chosen);
   auto provider = test && test->what->unloaded ? provider_choice{chosen.plugin, chosen.provider, nullptr, nullptr}

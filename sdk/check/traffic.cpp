@@ -75,6 +75,7 @@ private:
       request.session = str(session_);
       request.secret = {reinterpret_cast<const std::uint8_t*>(secret.data()), secret.size()};
       auto* op = new hedwig_op; // NOLINT: it outlives a test that fails
+      op->called(name);
       ask(with_.raw(), op, show(structs_, request));
       wait(*op, name);
     }
@@ -85,6 +86,8 @@ private:
     auto* stats_op = new hedwig_op; // NOLINT: see above
     hedwig_storage_request stats{sizeof stats, HEDWIG_STORAGE_STATS, stats_op};
     auto* stat_op = new hedwig_op; // NOLINT: see above
+    stat_op->called("STAT");
+    stats_op->called("STATS");
     hedwig_message_request stat{};
     stat.kind = HEDWIG_STORAGE_STAT;
     stat.op = stat_op;
@@ -102,6 +105,7 @@ private:
     if (call == nullptr || !going_on_)
       return going_on_;
     auto* op = new hook_op; // NOLINT: see above
+    op->called(name);
     call(state, op, what);
     wait(*op, name);
     if (op->action != HEDWIG_CONTINUE)

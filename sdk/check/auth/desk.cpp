@@ -54,7 +54,8 @@ const answer& desk::wait(const op_pointer& one) {
 }
 
 void desk::wait_for_calls() {
-  expect(threads_.wait_idle(), rules::exactly_once, "a call had not returned after {} seconds", host::wait_max.count());
+  expect(threads_.wait_idle(), rules::exactly_once, "a call had not returned after {} seconds",
+         host::wait_max().count());
 }
 
 desk& open_desk(context& run, bool watched) {

@@ -67,6 +67,7 @@ auth_op::auth_op(asked question, bool watched)
   made->session = sdk::str(memory_.keep("17"));
   made->secret = sdk::bytes(memory_.keep(what.secret));
   request = made;
+  called(name_of(what.which));
   cancelled = what.cancelled;
 }
 

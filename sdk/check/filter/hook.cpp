@@ -32,6 +32,7 @@ std::string text_of(const verdict_copy& said) {
 hook_op::hook_op(hook which, const host& owner, std::size_t memory, bool watched)
   : owner_{owner}, watched_{watched}, memory_{memory, watched} {
   said.from = which;
+  called(name_of(which));
 }
 
 hook_op::~hook_op() { release_slice(); }

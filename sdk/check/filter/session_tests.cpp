@@ -100,7 +100,8 @@ void serves_sessions_at_once(context& run) {
         at.services().breach(e.which(), e.what());
       }
     });
-  expect(threads.wait_idle(), rules::exactly_once, "a session had not ended after {} seconds", host::wait_max.count());
+  expect(threads.wait_idle(), rules::exactly_once, "a session had not ended after {} seconds",
+         host::wait_max().count());
   threads.finish();
   at.services().judge();
   for (std::size_t i = 0; i < clients.size(); ++i)

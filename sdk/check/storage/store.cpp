@@ -120,8 +120,42 @@ void store::wait(const std::vector<op_pointer>& all) {
     services().wait(*one);
 }
 
+namespace {
+
+const char* name_of_kind(std::uint32_t kind) {
+  switch (kind) {
+  case HEDWIG_STORAGE_STAGE:
+    return "STAGE";
+  case HEDWIG_STORAGE_APPEND:
+    return "APPEND";
+  case HEDWIG_STORAGE_DISCARD:
+    return "DISCARD";
+  case HEDWIG_STORAGE_PUT:
+    return "PUT";
+  case HEDWIG_STORAGE_MOVE:
+    return "MOVE";
+  case HEDWIG_STORAGE_REMOVE:
+    return "REMOVE";
+  case HEDWIG_STORAGE_STAT:
+    return "STAT";
+  case HEDWIG_STORAGE_READ:
+    return "READ";
+  case HEDWIG_STORAGE_LIST:
+    return "LIST";
+  case HEDWIG_STORAGE_CLAIM:
+    return "CLAIM";
+  case HEDWIG_STORAGE_STATS:
+    return "STATS";
+  default:
+    return "a request";
+  }
+}
+
+} // namespace
+
 op_pointer store::make(std::uint32_t kind) {
   auto one = std::make_shared<storage_op>(services());
+  one->called(name_of_kind(kind));
   one->kind = kind;
   one->request.head = {sizeof(hedwig_storage_request), kind, one.get()};
   return one;

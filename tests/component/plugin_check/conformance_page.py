@@ -63,6 +63,7 @@ def broken(plugin, fault, test, output):
     where = re.search(r"(?m)^  where: (\S+?):\d+$", output)
     saw = re.search(r"(?m)^  saw: \|\n    (.*)", output)
     words = " ".join(rule[1].split()) if rule else re.sub(r"after \d+ seconds", "in time", saw[1])
+    words = words.partition("; it was asked last: ")[0]  # of several threads, whichever was the last
     words = words.replace("|", "\\|").replace("<", "&lt;")
     cells = [plugin, fault, f"`{test}`", f"{words} ({where[1]})" if rule else words]
     with table("broken") as rows:
