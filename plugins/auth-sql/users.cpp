@@ -30,9 +30,16 @@ std::pair<std::string_view, std::string_view> parts_of(std::string_view login) {
                                       : std::pair{login.substr(0, at), login.substr(at + 1)};
 }
 
+/// Without the spaces that a database fills a column of type CHAR(n) up with.
+std::string_view unpadded(std::string_view text) {
+  auto last = text.find_last_not_of(' ');
+  return last == text.npos ? std::string_view{} : text.substr(0, last + 1);
+}
+
 template <class Number>
 Number number_in(std::string_view column, std::string_view text) {
   Number value = 0;
+  text = unpadded(text);
   if (text.empty())
     return 0;
   auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -101,7 +108,7 @@ std::optional<users::row> users::find(std::string_view login, hedwig_time_ns dea
   auto got = pool_.ask(from_->user, "query", 2, values, deadline);
   check_columns(got.columns);
   if (got.rows.size() > 1) {
-    host_.log(HEDWIG_LOG_WARN, "the name of a user fits several rows, so nobody may log in with it: narrow query",
+    host_.log(HEDWIG_LOG_INFO, "the name of a user fits several rows, so nobody may log in with it: narrow query",
               {{"user", login}});
     throw failure{HEDWIG_E_DENIED, "the name fits several rows"};
   }
@@ -111,7 +118,9 @@ std::optional<users::row> users::find(std::string_view login, hedwig_time_ns dea
 }
 
 bool users::matches(const row& user, std::string_view password) {
-  std::string hash{user.text(user.text("password").empty() ? "scram" : "password")};
+  std::string hash{user.text(unpadded(user.text("password")).empty() ? "scram" : "password")};
+  if (hash.starts_with('$') || logins::is_scram_text(hash))
+    hash = unpadded(hash); // a password in clear may end in spaces
   if (hash.empty()) {
     waste_time(password);
     return false;
@@ -134,7 +143,7 @@ void users::check_enabled(const row& user) const {
   const auto* enabled = user.find("enabled");
   if (enabled == nullptr)
     return;
-  auto word = logins::lower(*enabled);
+  auto word = logins::lower(unpadded(*enabled));
   for (auto* yes : {"1", "t", "true", "y", "yes", "on"})
     if (word == yes)
       return;
@@ -158,14 +167,15 @@ std::vector<std::string> users::list_of(const query_text& what, const char* key,
     throw failure{HEDWIG_E_UNAVAILABLE, std::string{key} + " gives a user more rows than rows_max"};
   std::vector<std::string> out;
   for (auto& one : got.rows)
-    if (!one.front().empty())
-      out.push_back(std::move(one.front()));
+    if (auto value = unpadded(one.front()); !value.empty())
+      out.emplace_back(value);
   return out;
 }
 
 sdk::identity users::identity_of(const row& user, std::string_view login, hedwig_time_ns deadline) {
   // A database may compare names in any case: those are one user.
-  auto name = user.text("identity").empty() ? logins::lower(login) : std::string{user.text("identity")};
+  auto given = unpadded(user.text("identity"));
+  auto name = given.empty() ? logins::lower(login) : std::string{given};
   if (!logins::is_name(name))
     throw failure{HEDWIG_E_UNAVAILABLE,
                   "query gives an identity that is no name: over 255 octets, or with control signs"};
@@ -179,7 +189,7 @@ sdk::identity users::identity_of(const row& user, std::string_view login, hedwig
   else if (!from_->senders.empty() && who.senders.empty())
     who.senders.emplace_back(); // none at all: an empty list would mean any
   for (auto& one : from_->attributes)
-    who.attributes.emplace_back(one, user.text(one));
+    who.attributes.emplace_back(one, unpadded(user.text(one)));
   auto number = [&]<class Number>(std::string_view column, Number& to) {
     to = number_in<Number>(column, user.text(column));
   };
@@ -210,9 +220,9 @@ sdk::scram_secret users::fetch_scram(std::string_view login, hedwig_time_ns dead
   auto user = find(login, deadline);
   if (!user)
     throw failure{HEDWIG_E_NOT_FOUND, "no such user"};
-  auto text = user->text("scram");
+  auto text = unpadded(user->text("scram"));
   if (text.empty() && logins::is_scram_text(user->text("password")))
-    text = user->text("password");
+    text = unpadded(user->text("password"));
   if (text.empty())
     throw failure{HEDWIG_E_NOT_FOUND, "the user has no SCRAM-SHA-256 secret"};
   auto secret = logins::read_scram(text);

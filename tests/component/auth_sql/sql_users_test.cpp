@@ -245,6 +245,21 @@ TEST_P(auth_sql, goes_on_when_a_table_changes_under_its_statements) {
   EXPECT_EQ(on.ask("ada", "wrong"), HEDWIG_E_DENIED);
 }
 
+TEST_P(auth_sql, takes_no_notice_of_the_spaces_that_columns_of_fixed_width_are_filled_with) {
+  auth_instance on{"sql",
+                   data_->settings() + no_cache +
+                       "query = \"SELECT id, password || '   ' AS password, 'Ada  ' AS identity, 'yes  ' AS enabled, "
+                       "'7 ' AS connections, 'research  ' AS department FROM mail_user WHERE name = {user}\"\n"
+                       "groups_query = \"SELECT name || '  ' FROM mail_group WHERE user_id = {id} ORDER BY name\"\n"
+                       "attributes = [\"department\"]\n"};
+  ASSERT_EQ(on.ask("ada", "lovelace"), HEDWIG_OK) << on.error();
+  EXPECT_EQ(on.who().name, "Ada");
+  EXPECT_THAT(on.who().groups, ElementsAre("analysts", "staff"));
+  EXPECT_THAT(on.who().attributes, ElementsAre(Pair("department", "research")));
+  EXPECT_EQ(on.who().limits.connections, 7U);
+  EXPECT_EQ(on.ask("ada", "lovelace "), HEDWIG_E_DENIED);
+}
+
 TEST_P(auth_sql, refuses_for_the_time_being_what_it_cannot_make_sense_of) {
   auth_instance on{"sql", all(no_cache)};
   data_->run("UPDATE mail_user SET password = '$1$abc$def' WHERE name = 'ada'");
