@@ -95,7 +95,7 @@ std::optional<entry> directory::find(std::string_view login, hedwig_time_ns dead
     request.attributes.push_back(from_->scram_attribute);
   auto answer = service_searcher(deadline)(request);
   if (answer.more) {
-    host_.log(HEDWIG_LOG_WARN,
+    host_.log(HEDWIG_LOG_INFO,
               "the name of a user fits several entries, so nobody may log in with it: narrow user_filter",
               {{"user", login}, {"filter", request.filter}});
     throw sdk::failure{HEDWIG_E_DENIED, "the name fits several entries"};
@@ -187,7 +187,7 @@ void directory::insist(const bind_answer& answer, std::string_view login) const 
   case bind_verdict::wrong_password:
     break;
   default:
-    host_.log(HEDWIG_LOG_WARN, "the directory refuses a user for another reason than a wrong password",
+    host_.log(HEDWIG_LOG_INFO, "the directory refuses a user for another reason than a wrong password",
               {{"user", login}, {"reason", to_string_view(answer.verdict)}, {"server_says", answer.text}});
   }
   throw sdk::failure{HEDWIG_E_DENIED, std::string{to_string_view(answer.verdict)}};

@@ -2,6 +2,8 @@
 // A table of keys, exempt from the size rules, and the checks across them.
 #include "settings.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <iterator>
 
 #include "text.hpp"
@@ -154,6 +156,13 @@ void check_placeholders(const char* where, const std::string& pattern, const std
     throw fault(where, "{" + *unknown + "} means nothing here");
 }
 
+/// Where a pattern names nobody, whoever logs in is the user that it finds.
+void check_names_somebody(const char* where, const std::string& pattern, std::initializer_list<const char*> any_of,
+                          const char* otherwise) {
+  if (std::ranges::none_of(any_of, [&](auto* one) { return pattern.find(one) != std::string::npos; }))
+    throw fault(where, otherwise);
+}
+
 /// Brackets that do not match would be the server's complaint at each login.
 void check_filter(const char* where, const std::string& filter, const std::vector<std::string_view>& known) {
   check_placeholders(where, filter, known);
@@ -235,9 +244,14 @@ void read_users(settings& to, const sdk::config& from) {
     throw fault("user_principal", "give user_dn or user_principal, not both");
   if (to.user_dn.empty() && to.base.empty())
     throw fault("base", "give the DN below which users are, such as \"ou=people,dc=example,dc=com\"");
-  if (!to.user_dn.empty() && to.user_dn.find("{user}") == std::string::npos &&
-      to.user_dn.find("{local}") == std::string::npos)
-    throw fault("user_dn", "without {user} or {local} everybody would be the same user");
+  check_names_somebody("user_filter", to.user_filter, {"{user}", "{local}", "{ad_name}"},
+                       "without {user}, {local} or {ad_name} everybody would be the same user");
+  if (!to.user_dn.empty())
+    check_names_somebody("user_dn", to.user_dn, {"{user}", "{local}"},
+                         "without {user} or {local} everybody would be the same user");
+  if (!to.user_principal.empty())
+    check_names_somebody("user_principal", to.user_principal, {"{user}"},
+                         "without {user} everybody would be the same user");
   if (!to.scram_attribute.empty() && to.bind_dn.empty())
     throw fault("scram_attribute", "reading SCRAM secrets needs a service account: give bind_dn");
 }
@@ -255,6 +269,8 @@ void read_groups(settings& to, const sdk::config& from) {
   to.group_depth = static_cast<std::size_t>(from.integer("group_depth"));
   to.groups_max = static_cast<std::size_t>(from.integer("groups_max"));
   check_filter("group_filter", to.group_filter, {"dn", "user", "identity"});
+  check_names_somebody("group_filter", to.group_filter, {"{dn}", "{user}", "{identity}"},
+                       "without {dn}, {user} or {identity} everybody would be in the same groups");
   if (to.groups != group_source::none && to.groups != group_source::member_of && to.group_base.empty())
     throw fault("group_base", "give the DN below which groups are");
   for (std::size_t i = 0; i < from.count("rule"); ++i)

@@ -284,6 +284,11 @@ TEST_F(auth_ldap, says_which_setting_is_wrong) {
   EXPECT_THAT(fault("servers = [\"ldap://h\"]\nbase = \"dc=x\"\nuser_filter = \"(uid={usr})\"\n"),
               HasSubstr("{usr} means nothing here"));
   EXPECT_THAT(fault("servers = [\"ldap://h\"]\nuser_dn = \"uid=ada,dc=x\"\n"), HasSubstr("the same user"));
+  for (auto* line : {"user_filter = \"(objectClass=person)\"", "user_filter = \"(ou={domain})\"",
+                     "user_principal = \"ada@x\"", "groups = \"search\"\ngroup_filter = \"(objectClass=group)\""})
+    EXPECT_THAT(fault(std::string{"servers = [\"ldap://h\"]\nbase = \"dc=x\"\n"} + line + "\n"),
+                HasSubstr("everybody would be"))
+        << line;
   EXPECT_THAT(fault("servers = [\"ldap://h\"]\nbase = \"dc=x\"\n[[rule]]\ngroup = \"a\"\n"), HasSubstr("groups"));
   EXPECT_THAT(fault("servers = [\"ldap://h\"]\nbase = \"dc=x\"\nca_file = \"/no/such\"\n"), HasSubstr("/no/such"));
 }
