@@ -44,6 +44,10 @@ std::string_view kind_text(mail::dsn_kind kind) {
   }
 }
 
+std::optional<wall_time> deliver_by_of(const queue::envelope& of) {
+  return of.deliver_by ? std::optional{of.deliver_by->until} : std::nullopt;
+}
+
 mail::dsn_recipient describe(const report_failure& request, std::uint32_t index, const queue::retry_policy& retry) {
   auto& known = request.message->envelope.recipients[index];
   auto& state = request.state->recipients[index];
@@ -60,8 +64,11 @@ mail::dsn_recipient describe(const report_failure& request, std::uint32_t index,
                            .attempts = state.attempts};
   if (state.last_attempt != wall_time{})
     made.last_attempt = state.last_attempt;
-  if (request.kind == mail::dsn_kind::delay)
+  if (request.kind == mail::dsn_kind::delay) {
     made.will_retry_until = queue::life_ends(*request.state, retry);
+    if (request.message->envelope.deliver_by) // RFC 2852 section 4.1.4.2
+      made.status = "4.4.7";
+  }
   return made;
 }
 
@@ -118,6 +125,7 @@ void bouncer::notify(const report_failure& request, const rope* body) {
                           .unique = made.id.text(),
                           .now = now,
                           .arrival = request.message->received.time,
+                          .deliver_by = deliver_by_of(envelope),
                           .queue_id = request.message->id.text(),
                           .recipients = {},
                           .original_headers = header,

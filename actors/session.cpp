@@ -487,6 +487,7 @@ std::expected<queue::message, smtp::reply> session::make_message(const smtp::tra
                                .id = id_text,
                                .recipient = {},
                                .smtputf8 = envelope.parameters.smtputf8,
+                               .priority = envelope.parameters.priority,
                                .when = now};
   if (envelope.recipients.size() == 1)
     received.recipient = envelope.recipients.front().forward_path.text();

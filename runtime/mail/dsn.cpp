@@ -307,6 +307,8 @@ std::string status_part(const dsn_report& report, const std::vector<dsn_recipien
     out += folded_field("Original-Envelope-Id", id);
   out += folded_field("Reporting-MTA", fmt::format("dns; {}", host));
   out += folded_field("Arrival-Date", date_text(report.arrival));
+  if (report.deliver_by)
+    out += folded_field("Deliver-By-Date", date_text(*report.deliver_by));
   for (const dsn_recipient& r : listed)
     out += recipient_fields(r, report.kind, global);
   return out;

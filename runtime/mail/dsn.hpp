@@ -42,7 +42,8 @@ struct dsn_report {
   std::string unique;        ///< letters and digits nobody else uses: left part of Message-ID, middle of the boundary
   wall_time now{};           ///< Date
   wall_time arrival{};       ///< when the original was taken
-  std::string queue_id;      ///< our name of the original, for the postmaster who reads the log; may be empty
+  std::optional<wall_time> deliver_by; ///< its sender wanted it there by then (RFC 2852)
+  std::string queue_id;                ///< our name of the original, for the postmaster who reads the log; may be empty
   std::vector<dsn_recipient> recipients;
   std::string_view original_headers;   ///< header section of the original, any line ends; borrowed for the call
   std::size_t headers_max = 32 * 1024; ///< bytes of it that go in

@@ -105,6 +105,7 @@ struct received_info {
   std::string_view id;        ///< of the message
   std::string_view recipient; ///< without brackets, when there is exactly one; else empty, since the rest may be blind
   bool smtputf8 = false;      ///< the message may carry UTF-8 in its header
+  std::optional<int> priority = {}; ///< MT-PRIORITY that it was given (RFC 6710)
   wall_time when{};
 };
 

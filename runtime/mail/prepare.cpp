@@ -174,6 +174,8 @@ std::string received_field(const received_info& info) {
   append_plain(out, info.id);
   if (!info.recipient.empty())
     append_recipient(out, info.recipient, info.smtputf8);
+  if (info.priority)
+    out += "\r\n\tpriority " + std::to_string(*info.priority);
   out += ";\r\n\t" + date_text(info.when) + "\r\n";
   return out;
 }

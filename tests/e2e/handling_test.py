@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from hedwig_harness import STORES, Case, host, main, make_certificate, plain_message, trusting, wait_for
+from hedwig_harness import STORES, Case, Nsd, host, main, make_certificate, plain_message, trusting, wait_for
 
 USER, PASSWORD = "ann", "correct horse"
 ONE_CONNECTION = {"server": {"smtp": {"min_idle": 1, "max_size": 1}}}
@@ -132,6 +132,7 @@ class Priority(Handling):
         relay.start()
         hop.wait(1, relay)
         self.assertEqual({re.search("MT-PRIORITY=.*", mail)[0] for mail in hop.mails()}, {"MT-PRIORITY=-7"})
+        self.assertRegex(hop.messages[0][2], r"(?m)^\tpriority -7;\r?$")
 
     def test_others_are_not_told(self):
         hop = self.opened(Hop())
@@ -197,7 +198,8 @@ class DeliverBy(Handling):
         relay = self.relay(self.CONFIG, hop.next_hop)
         self.ask(relay, "BY=2;N")
         report, = self.reports(hop, 1, relay)
-        self.assertEqual(action_and_status(report)[0], "delayed")
+        self.assertEqual(action_and_status(report), ("delayed", "4.4.7"))
+        self.assertRegex(report, r"(?m)^Deliver-By-Date: \w+, \d+ \w+ \d{4} ")
         wait_for(lambda: len(relay.queue()) == 1, 60, relay.log_tail)
 
     def test_it_goes_on_with_what_is_left(self):
@@ -335,6 +337,16 @@ class RequireTls(Secured):
     def test_a_hop_with_the_certificate_of_somebody_else_gets_nothing(self):
         certificate = make_certificate(self.folder, "somebody.example.org")
         self.refused(self.opened(Hop(certificate=certificate, secure=["REQUIRETLS"])), certificate[0])
+
+    def test_hosts_that_anybody_could_have_named_get_nothing(self):
+        names = self.opened(Nsd(self.folder / "nsd", {"example.net": f"@ MX 10 mx\nmx A {host(2)}\n"}))
+        hop = self.opened(Hop())
+        relay = self.secured(hop, {"dns": {"servers": [f"{names.address}:{names.port}"]}, "server": {"outbound_local": True},
+                                   "routes": [{"domains": ["example.test"], "to": [hop.next_hop]}]})
+        self.ask(relay, "REQUIRETLS", login=False)
+        self.assertIn("not protected by DNSSEC", relay.wait_delivery(recipient="bob@example.net", status="bounced")[0]["smtp_response"])
+        report, = self.reports(hop, 1, relay)
+        self.assertEqual(action_and_status(report), ("failed", "5.7.30"))
 
     def test_other_mail_to_the_same_hop_is_not_held_up(self):
         hop = self.opened(Hop())

@@ -216,6 +216,14 @@ TEST(received, tells_what_is_known) {
                                   "\tWed, 01 Jan 2025 00:00:00 +0000\r\n");
 }
 
+TEST(received, tells_the_priority_that_was_given) {
+  auto info = from_client();
+  EXPECT_EQ(received_field(info).find("priority"), std::string::npos);
+  info.recipient = "b@example.net";
+  info.priority = -3;
+  EXPECT_NE(received_field(info).find("\tfor <b@example.net>\r\n\tpriority -3;\r\n"), std::string::npos);
+}
+
 TEST(received, nothing_of_a_peer_gets_out_of_its_place) {
   auto info = from_client();
   info.helo = "x\r\nBcc: y (z) <q>; \"\\\x80\x7f";
