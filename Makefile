@@ -26,6 +26,7 @@ help: ## what can be made
 	@echo "make test             build everything and run every test (CTEST_ARGS=... are handed to ctest)"
 	@echo "make bench            measure this relay, and Postfix beside it where it is installed (BENCH_ARGS=...)"
 	@echo "make asan             unit, component, dialogue and simulation tests under ASan and UBSan"
+	@echo "make fuzz             every fuzzer for a minute (TIME=seconds, FUZZ=one of them)"
 	@echo "make chaos            kill -9 under load, twenty times, each store (KILLS=... SEED=...)"
 	@echo "make crowd            10,000 idle clients, 2,000 new ones a second, slow ones, and input that might cost time"
 	@echo "make powercut         power cuts at every point of a store's run, and each of its file operations failing"
@@ -59,7 +60,7 @@ release: packages-build
 
 # --- run and test ---------------------------------------------------------------------------------------------------
 
-.PHONY: run test asan bench chaos crowd powercut
+.PHONY: run test asan fuzz bench chaos crowd powercut
 run: packages-run
 	@scripts/build dev $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)
 	@scripts/demo --build build/dev $(if $(filter-out 0 no,$(ONCE)),--once)
@@ -70,6 +71,14 @@ test: build-tests
 asan: packages-test
 	@scripts/build asan tests -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY) -DHEDWIG_TESTS=ON
 	@ctest --test-dir build/asan --output-on-failure --timeout 600 -j $(TEST_JOBS) -LE e2e $(CTEST_ARGS)
+
+# docs/fuzzing.md has the fuzzers.
+TIME ?= 60
+FUZZ ?=
+fuzz: packages-build
+	@scripts/install-packages packages-fuzz.txt
+	@scripts/build fuzz hedwig_fuzzers -DHEDWIG_UNITY=$(UNITY) -DHEDWIG_TESTS=ON
+	@scripts/fuzz $(TIME) $(JOBS) $(FUZZ)
 
 bench: packages-test
 	@scripts/build release $(PROGRAMS) -DHEDWIG_WERROR=$(WERROR) -DHEDWIG_UNITY=$(UNITY)

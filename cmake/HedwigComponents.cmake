@@ -42,6 +42,12 @@ if(HEDWIG_SANITIZE)
   target_link_options(hedwig_flags INTERFACE -fsanitize=${HEDWIG_SANITIZE})
 endif()
 
+if(HEDWIG_FUZZ)
+  # clang 16 has the concepts that libstdc++ 12 asks for before it shows std::expected, and does not say so. Warnings are
+  # the other compiler's business.
+  target_compile_options(hedwig_flags INTERFACE -U__cpp_concepts -D__cpp_concepts=202002L -w -fsanitize=fuzzer-no-link)
+endif()
+
 # hedwig_library(net SOURCES a.cpp b.cpp DEPENDS hedwig_base OpenSSL::SSL): the static library hedwig_net.
 function(hedwig_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})

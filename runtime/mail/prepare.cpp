@@ -140,6 +140,14 @@ present walk_fields(const header_block& header, const prepare_options& options, 
   return seen;
 }
 
+// The last field of a binary message may lack its end.
+bool ends_inside_line(const rope& fields) {
+  std::string last;
+  for (auto part = fields.parts().rbegin(); part != fields.parts().rend() && last.size() < 2; ++part)
+    last = std::string{part->view().substr(part->size() - std::min<std::size_t>(2, part->size()))} + last;
+  return !last.empty() && !last.ends_with("\r\n");
+}
+
 std::string added_fields(const received_info& received, const prepare_options& options, present seen) {
   auto text = received_field(received);
   if (options.add_missing && !seen.message_id) {
@@ -197,7 +205,7 @@ std::expected<prepared, header_fault> prepare_header(const rope& message, const 
     return std::unexpected{header_fault::loop};
   // Where the sender forgot the empty line, what follows must still not read as header further on.
   if (!header->has_separator())
-    rest.append_copy("\r\n");
+    rest.append_copy(ends_inside_line(rest) ? "\r\n\r\n" : "\r\n");
   original.share(header->size(), message.size());
   out.message.append_copy(added_fields(received, options, seen));
   out.message.append(rest);

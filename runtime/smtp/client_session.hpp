@@ -118,7 +118,8 @@ struct client_transaction {
 /// tls_failed(). Clear text received after that 220 has been dropped; feed nothing until then.
 struct client_start_tls {};
 
-/// EHLO (and TLS, AUTH) done: capabilities() are known, begin() is allowed.
+/// EHLO (and TLS, AUTH) done: capabilities() are known. If no client_must_close follows in the queue, begin() is
+/// allowed.
 struct client_ready {};
 
 /// The transaction has an end: exactly one outcome for each of its recipients, in their order. If no client_must_close

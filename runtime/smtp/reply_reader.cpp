@@ -55,10 +55,11 @@ reply_reader::progress reply_reader::feed(std::string_view& bytes) {
   while (!bytes.empty()) {
     const std::size_t end = bytes.find('\n');
     const std::size_t count = end == std::string_view::npos ? bytes.size() : end + 1;
-    if (line_.size() + count > limits_.line_max)
-      return fail("a line of the reply is too long");
-    if (reply_bytes_ + count > limits_.bytes_max)
-      return fail("the reply is too long");
+    // Whichever limit comes first in the bytes, however they were cut.
+    const std::size_t line_room = limits_.line_max - line_.size();
+    const std::size_t reply_room = limits_.bytes_max - reply_bytes_;
+    if (count > std::min(line_room, reply_room))
+      return fail(line_room <= reply_room ? "a line of the reply is too long" : "the reply is too long");
     line_ += bytes.substr(0, count);
     reply_bytes_ += count;
     bytes.remove_prefix(count);

@@ -124,6 +124,13 @@ TEST(prepare, works_without_a_header_or_a_body) {
             trace + added_id + "Date: x\r\n\r\nBroken line\r\nBcc: kept, since this is body\r\n\r\n");
 }
 
+// Only a binary message, which came by BDAT, can end so.
+TEST(prepare, ends_a_header_whose_last_line_has_no_end) {
+  EXPECT_EQ(prepared_text("Date: x\r\nTo: a@b"), trace + added_id + "Date: x\r\nTo: a@b\r\n\r\n");
+  EXPECT_EQ(prepared_text("Date: x\r\nBcc: a@b"), trace + added_id + "Date: x\r\n\r\n");
+  EXPECT_EQ(prepared_text("Bcc: a@b"), trace + added_id + added_date + "\r\n");
+}
+
 TEST(prepare, removes_bcc_wherever_it_stands) {
   auto front = trace + added_id + added_date;
   EXPECT_EQ(prepared_text("Bcc: a@b\r\nTo: c@d\r\n\r\nBcc: in body\r\n"), front + "To: c@d\r\n\r\nBcc: in body\r\n");

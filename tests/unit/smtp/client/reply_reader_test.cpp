@@ -127,6 +127,19 @@ TEST(reply_reader, bounds_the_bytes_of_a_reply) {
   EXPECT_EQ(problem_of(text), "the reply is too long");
 }
 
+TEST(reply_reader, names_the_limit_that_comes_first_at_every_cut) {
+  const reply_limits limits{.line_max = 20, .lines_max = 5, .bytes_max = 30, .text_max = 40};
+  const std::string text = "250-" + std::string(13, 'x') + "\r\n250-" + std::string(40, 'y') + "\r\n";
+  EXPECT_EQ(problem_of(text, limits), "the reply is too long");
+  reply_reader reader{limits};
+  for (std::string_view rest{text}; !rest.empty() && reader.problem().empty();) {
+    auto one = rest.substr(0, 1);
+    rest.remove_prefix(1);
+    (void)reader.feed(one);
+  }
+  EXPECT_EQ(reader.problem(), "the reply is too long");
+}
+
 TEST(reply_reader, makes_binary_text_printable) {
   using namespace std::string_literals;
   const server_reply reply = read_one("550 a\0b\x01\x1b[31m\rc\xff\xfe d\xc3\xa9\x7f\r\n"s);
