@@ -4,6 +4,7 @@
 #include "actors/directory.hpp"
 #include "actors/policy.hpp"
 #include "actors/relay_metrics.hpp"
+#include "actors/shed_list.hpp"
 #include "runtime/base/clock.hpp"
 #include "runtime/base/memory_budget.hpp"
 #include "runtime/base/onward_clock.hpp"
@@ -64,13 +65,15 @@ public:
   smtp::trace_board traces;     ///< who watches whose dialogue
   smtp::client_limits clients;  ///< what addresses, networks and others did lately
   telemetry::shared_throttle clients_limited{std::chrono::seconds{10}}; ///< said of clients that reached a limit
-  std::vector<io_unit*> units;                                          ///< set before the first actor is spawned
-  dns::resolver* resolver = nullptr;                                    ///< likewise
-  relay_plugins plugins;                                                ///< likewise
-  net::tls_commons tls;                                                 ///< likewise
-  std::atomic<bool> started{false};                                     ///< spool, listeners and console are open
-  std::atomic<bool> draining{false};                                    ///< the relay stops: nothing new is begun
-  std::atomic<bool> paused{false};                                      ///< mail is taken and kept, not delivered
+  shed_list strangers;                                                  ///< sessions that may go where there is no room
+  telemetry::shared_throttle shed_said{std::chrono::seconds{10}};
+  std::vector<io_unit*> units;                 ///< set before the first actor is spawned
+  dns::resolver* resolver = nullptr;           ///< likewise
+  relay_plugins plugins;                       ///< likewise
+  net::tls_commons tls;                        ///< likewise
+  std::atomic<bool> started{false};            ///< spool, listeners and console are open
+  std::atomic<bool> draining{false};           ///< the relay stops: nothing new is begun
+  std::atomic<bool> paused{false};             ///< mail is taken and kept, not delivered
   std::atomic<std::uint64_t> retries_asked{0}; ///< by an operator: ends the rest of every destination
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint32_t> deliveries_open{0};

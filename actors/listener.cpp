@@ -69,21 +69,21 @@ void listener::on_connection(std::unique_ptr<net::connection> accepted) {
 void listener::admit(std::unique_ptr<net::connection> accepted) {
   auto policy = relay().policy();
   accepted_->add();
-  if (relay().sessions_open.load(std::memory_order_relaxed) >= policy->settings.server.max_connections) {
-    relay().counts.connections_refused(name_, "max_connections").add();
-    return refuse(*accepted, smtp::replies::too_many_connections);
-  }
   auto& settings = policy->settings.server.listeners.at(place_.index);
   auto& peer = accepted->peer();
   auto is_proxy = config::contains(settings.proxy_from, peer.octets());
+  auto is_known = is_proxy || config::contains(settings.relay_from, peer.octets());
+  if (!has_room(policy->settings.server.max_connections, is_known)) {
+    relay().counts.connections_refused(name_, "max_connections").add();
+    return refuse(*accepted, smtp::replies::too_many_connections);
+  }
   if (!is_proxy && !settings.proxy_from.empty() && settings.proxy_others == config::direct_clients::refuse) {
     relay().counts.connections_refused(name_, "not_a_proxy").add();
     return refuse(*accepted, smtp::replies::proxies_only);
   }
   client_admission admission;
   if (!is_proxy) // whose client comes to be known later
-    admission =
-        admit_client(relay(), *policy, place_.index, peer, config::contains(settings.relay_from, peer.octets()));
+    admission = admit_client(relay(), *policy, place_.index, peer, is_known);
   if (admission.refused != nullptr)
     return refuse(*accepted, *admission.refused);
   relay().sessions_open.fetch_add(1, std::memory_order_relaxed);
@@ -96,6 +96,22 @@ void listener::admit(std::unique_ptr<net::connection> accepted) {
                           .admission = std::move(admission),
                           .connections = connections_};
   spawn_pinned<session>(system(), relay().next_unit(), relay(), child(std::move(label)), std::move(arrival));
+}
+
+/// At the limit a stranger has to go for a client that is known, and one who made mistakes for anybody. The room he
+/// takes until he is gone is lent, up to a tenth more.
+bool listener::has_room(std::uint32_t most, bool is_known) {
+  auto open = relay().sessions_open.load(std::memory_order_relaxed);
+  if (open < most)
+    return true;
+  relay().counts.limit_hit("server.max_connections").add();
+  if (open - most > most / 10)
+    return false;
+  auto victim = relay().strangers.take(!is_known);
+  if (!victim)
+    return false;
+  send(victim, give_way{});
+  return true;
 }
 
 void listener::refuse(net::connection& accepted, const smtp::standard_reply& why) {

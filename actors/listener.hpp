@@ -36,6 +36,7 @@ private:
 
   void open();
   void admit(std::unique_ptr<net::connection> accepted);
+  [[nodiscard]] bool has_room(std::uint32_t most, bool is_known);
   void refuse(net::connection& accepted, const smtp::standard_reply& why);
 
   listener_place place_;

@@ -279,6 +279,8 @@ struct listener_open {
 };
 /// supervisor ─▶ all: begin nothing new, finish what is under way.
 struct drain {};
+/// listener ─▶ session: end, there is no room for you.
+struct give_way {};
 /// admin ─▶ spooler
 struct resume_delivery {};
 
@@ -324,5 +326,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::claimed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::report_failure)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::listener_open)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::give_way)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::resume_delivery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(hedwig::console_request)

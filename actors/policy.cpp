@@ -202,6 +202,7 @@ private:
     auto protocol = std::make_shared<smtp::server_settings>();
     protocol->hostname = server.hostname;
     protocol->starttls = made.tls && listener.tls->mode == config::listener_tls::starttls;
+    protocol->xclient = !listener.xclient_from.empty();
     protocol->auth_in_clear = listener.allow_auth_in_clear;
     protocol->require_auth = listener.require_auth;
     if (!server.auth.empty() || !made_->settings.auth.empty() || (listener.tls && !listener.tls->clients.empty()))

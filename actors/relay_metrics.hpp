@@ -44,6 +44,9 @@ public:
   [[nodiscard]] telemetry::counter& connections_refused(std::string_view listener, std::string_view reason) {
     return all_.counter("hedwig_connections_refused_total", listener, reason);
   }
+  [[nodiscard]] telemetry::counter& shed(std::string_view listener) {
+    return all_.counter("hedwig_connections_shed_total", listener);
+  }
   [[nodiscard]] telemetry::counter& limit_hit(std::string_view limit) {
     return all_.counter("hedwig_limit_hits_total", limit);
   }

@@ -16,6 +16,11 @@ using telemetry::level;
 
 namespace {
 
+/// Octets of commands that are worked on, and of replies that are made, before other sessions of the loop have their
+/// turn.
+constexpr std::size_t commands_a_turn = 4096;
+constexpr std::size_t replies_a_turn = 16384;
+
 static_assert(smtp::notify_never == queue::notify_never && smtp::notify_success == queue::notify_success &&
               smtp::notify_failure == queue::notify_failure && smtp::notify_delay == queue::notify_delay);
 
@@ -107,7 +112,7 @@ caf::behavior session::begin() {
   set_down_handler([this](const caf::down_msg&) { on_authenticator_lost(); });
   return {[this](const message_stored& outcome) { on_stored(outcome); },
           [this](const part_staged& outcome) { on_part_staged(outcome); },
-          [this](authenticated& outcome) { on_authenticated(outcome); },
+          [this](authenticated& outcome) { on_authenticated(outcome); }, [this](give_way) { on_give_way(); },
           [this](plugin_answers& answers) { on_plugin_answers(answers); }};
 }
 
@@ -122,21 +127,11 @@ void session::greet_in_time(bool spoke_early) {
 }
 
 void session::start_protocol(bool refuse_early_talker) {
-  smtp::connection_facts facts{.peer_ip = client_.ip_text(),
-                               .peer_port = client_.port(),
-                               .peer_name = {},
-                               .tls = {},
-                               .can = abilities(),
-                               .refusals = &relay().refusals};
-  if (auto* info = stream_->tls())
-    facts.tls = tls_facts_of(*info);
-  protocol_.emplace(admission_.rules->protocol, std::move(facts));
+  protocol_.emplace(admission_.rules->protocol, client_facts());
   clock_.greeted(loop().now());
   if (relay().traces.epoch() != 0) [[unlikely]]
     look_at_traces();
-  if (!relay().plugins.filters.empty())
-    filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
-                  relay().counts);
+  open_filters();
   protocol_->start();
   if (refuse_early_talker) {
     relay().counts.connections_refused(listener_settings().name, "early_talker").add();
@@ -160,6 +155,7 @@ void session::end() {
   log_out();
   relay().clients.leave(admission_.counted);
   tracer_.reset();
+  relay().strangers.remove(standing_);
   memory_.release();
   timer_.reset();
   stream_.reset();
@@ -204,6 +200,10 @@ void session::on_tls(const net::tls_info& info) {
   });
 }
 
+void session::on_drained() {
+  on_loop([&] { stream_->resume_reading(); });
+}
+
 void session::on_end() {
   on_loop([&] {
     // A client that is gone while we commit its message hears nothing, and the message stands.
@@ -238,9 +238,15 @@ std::size_t session::advance_and_show(std::string_view data) {
 }
 
 std::size_t session::advance(std::string_view data) {
+  if (!stream_->writable())
+    return 0; // it does not read our replies: on_drained() goes on
   std::size_t consumed = 0;
   while (consumed < data.size() && protocol_->pending() == nullptr && !protocol_->ended() && halted_ == halt::none) {
-    auto rest = data.substr(consumed);
+    if (protocol_->output().size() > replies_a_turn) {
+      stream_->resume_reading(); // others have their turn first
+      break;
+    }
+    auto rest = data.substr(consumed, protocol_->receiving() ? data.npos : commands_a_turn);
     if (protocol_->receiving() && !make_room(rest.size())) {
       wait_for(halt::memory);
       break;
@@ -274,6 +280,7 @@ void session::finish_step() {
   set_state(halted_ == halt::memory  ? "waiting for memory"
             : halted_ == halt::store ? "waiting for the store"
                                      : smtp::to_string_view(protocol_->state()).data());
+  update_standing();
   watch_time();
 }
 

@@ -53,6 +53,7 @@ private:
   std::size_t on_data(std::string_view data) override;
   void on_tls(const net::tls_info& info) override;
   void on_end() override;
+  void on_drained() override;
   void on_closed(std::optional<error> reason) override;
 
   // messages
@@ -79,6 +80,7 @@ private:
   bool answer(const smtp::ask::check_connect& question);
   bool answer(const smtp::ask::check_helo& question);
   bool answer(const smtp::ask::start_tls& question);
+  bool answer(smtp::ask::xclient& question);
   bool answer(smtp::ask::authenticate& question);
   bool answer(const smtp::ask::settle_login& question);
   bool answer(const smtp::ask::check_mail& question);
@@ -99,6 +101,12 @@ private:
   void meet_client(bool spoke_early, bool behind_header);
   std::size_t read_proxy_header(std::string_view data);
   void refuse_proxy(std::string_view why);
+  /// Whether it may have to go for others.
+  void update_standing();
+  void on_give_way();
+  /// Of the client as it is known now.
+  [[nodiscard]] smtp::connection_facts client_facts() const;
+  void open_filters();
   /// False: it is over its limits, has heard so, and goes.
   [[nodiscard]] bool admit();
   /// The limits of the client, of the user and of the sender's domain: why this may not be sent now; null: it may.
@@ -106,6 +114,8 @@ private:
   [[nodiscard]] const smtp::standard_reply* look_at_client(std::size_t recipients);
   [[nodiscard]] const smtp::standard_reply* take_for_client(std::size_t recipients);
   [[nodiscard]] const smtp::standard_reply* limited_by(const std::optional<smtp::client_limits::refusal>& found);
+  /// By the word of a front end.
+  [[nodiscard]] bool enter_as(const std::string& login);
   [[nodiscard]] bool enter_as_user();
 
   // The user (session_user.cpp).
@@ -180,6 +190,8 @@ private:
   std::shared_ptr<const wiring> handles_;
   std::unique_ptr<net::stream> stream_;
   client_admission admission_;
+  shed_list::entry standing_;
+  enum class listed_as : std::uint8_t { known, stranger, bad } listed_as_ = listed_as::known;
   std::vector<smtp::counted> user_counted_; // the user, as far as anything of him is limited
   std::vector<smtp::counted> mail_counted_; // whom the open transaction counts for
   net::address client_;                     // the peer of the stream, or whom its PROXY header names
@@ -215,8 +227,9 @@ private:
   bool handshaking_ = false;
   bool awaiting_proxy_ = false; // its PROXY header
   bool anonymous_ = false;      // the proxy does not say who it is
-  bool delaying_ = false;       // the greeting
-  bool denying_ = false;        // the answer to a failed login
+  bool may_xclient_ = false;
+  bool delaying_ = false; // the greeting
+  bool denying_ = false;  // the answer to a failed login
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -2,6 +2,7 @@
 // Who the client of a session is: the peer itself, or whom a proxy in front of us names.
 #include "actors/session.hpp"
 
+#include "actors/mailbox_sink.hpp"
 #include "runtime/net/proxy_header.hpp"
 #include "runtime/telemetry/log.hpp"
 
@@ -16,6 +17,8 @@ void session::meet_client(bool spoke_early, bool behind_header) {
   peer_may_relay_ = !anonymous_ && config::contains(listener_settings().relay_from, client_.octets());
   if (!admission_.rules && !admit())
     return;
+  may_xclient_ = !anonymous_ && config::contains(listener_settings().xclient_from, client_.octets());
+  update_standing();
   clock_.begin(admission_.rules->times, loop().now());
   auto& tls = policy_->listeners[listener_].tls;
   if (!tls || listener_settings().tls->mode != config::listener_tls::implicit)
@@ -65,6 +68,112 @@ bool session::admit() {
   relay().count_refusal(*admission_.refused);
   stream_->write(smtp::to_wire(*admission_.refused));
   close();
+  return false;
+}
+
+void session::update_standing() {
+  auto is_stranger = !peer_may_relay_ && user_.empty() && !closing_;
+  if (!is_stranger) {
+    if (std::exchange(listed_as_, listed_as::known) != listed_as::known)
+      relay().strangers.remove(standing_);
+    return;
+  }
+  if (listed_as_ == listed_as::known) {
+    standing_.who = address();
+    relay().strangers.add(standing_);
+    listed_as_ = listed_as::stranger;
+  }
+  auto mistakes = protocol_ ? protocol_->counters().bad_commands + protocol_->counters().auth_failures : 0;
+  if (listed_as_ == listed_as::stranger && mistakes > 0) {
+    relay().strangers.worsen(standing_);
+    listed_as_ = listed_as::bad;
+  }
+}
+
+void session::on_give_way() {
+  // A message that the store may have already must get its answer.
+  if (closing_ || committing_ || in_hand_ || !user_.empty()) {
+    listed_as_ = listed_as::known; // it has been taken off the list, and may come back
+    return;
+  }
+  relay().counts.shed(listener_settings().name).add();
+  if (auto times = relay().shed_said.happened(relay().time.steady()))
+    telemetry::log(level::warn, component::session,
+                   {"session.shed", "sessions of strangers are ended to make room; said once in ten seconds at most"},
+                   {{"peer", node().label}, {"listener", listener_settings().name}, {"times", times}});
+  if (!protocol_) {
+    closing_ = true;
+    stream_->abort();
+    return;
+  }
+  protocol_->make_room();
+  answer_questions();
+}
+
+smtp::connection_facts session::client_facts() const {
+  smtp::connection_facts facts{.peer_ip = client_.ip_text(),
+                               .peer_port = client_.port(),
+                               .peer_name = {},
+                               .tls = {},
+                               .can = abilities(),
+                               .refusals = &relay().refusals,
+                               .may_xclient = may_xclient_,
+                               .may_xclient_login = may_xclient_ && listener_settings().xclient_login};
+  if (auto* info = stream_->tls())
+    facts.tls = tls_facts_of(*info);
+  return facts;
+}
+
+void session::open_filters() {
+  if (!relay().plugins.filters.empty())
+    filters_.open(relay().plugins, filter_view(), std::make_shared<mailbox_sink>(caf::actor_cast<caf::actor>(this)),
+                  relay().counts);
+}
+
+bool session::answer(smtp::ask::xclient& question) {
+  auto who = std::move(question.who);
+  log_out();
+  relay().clients.leave(std::exchange(admission_.counted, {}));
+  if (who.addr) {
+    auto named = who.addr->known ? net::address::parse_ip(who.addr->text) : std::unexpected{error{}};
+    anonymous_ = !named;
+    client_ = (named ? *named : stream_->peer()).with_port(0);
+  }
+  if (who.port)
+    client_ = client_.with_port(*who.port);
+  telemetry::log(
+      level::debug, component::session, {"session.xclient", "a front end has said for whom it speaks"},
+      {{"peer", client_.text()}, {"front_end", stream_->peer().text()}, {"user", who.login ? who.login->text : ""}});
+  relay().actors.rename(node(), client_.text());
+  peer_may_relay_ = !anonymous_ && config::contains(listener_settings().relay_from, client_.octets());
+  admission_ = admit_client(relay(), *policy_, listener_, client_, peer_may_relay_);
+  if (admission_.refused != nullptr) {
+    protocol_->refuse_and_end(*admission_.refused);
+    return true;
+  }
+  clock_.greeted(loop().now());
+  auto facts = client_facts();
+  if (who.name)
+    facts.peer_name = who.name->text;
+  auto login = who.login ? who.login->text : std::string{};
+  if (!login.empty() && !enter_as(login)) {
+    protocol_->refuse_and_end(smtp::replies::user_connections);
+    return true;
+  }
+  protocol_->client_changed(admission_.rules->protocol, std::move(facts), login,
+                            who.helo ? who.helo->text : std::string{}, who.extended.value_or(true));
+  filters_ = {};
+  open_filters();
+  return true;
+}
+
+bool session::enter_as(const std::string& login) {
+  if (!relay().users.enter(login, {}))
+    return false;
+  user_ = login;
+  if (enter_as_user())
+    return true;
+  log_out();
   return false;
 }
 

@@ -120,14 +120,17 @@ void open_relay(const scene& in, std::size_t index) {
         "server.listeners.relay_domains holds \"*\", so anyone may relay: write the domains you are the gateway of");
 }
 
-void open_proxy(const scene& in, std::size_t index) {
-  const auto& list = in.s.server.listeners[index].proxy_from;
-  const auto everyone = std::find_if(list.begin(), list.end(), [](const network& n) { return n.is_everyone(); });
-  if (everyone != list.end())
-    in.warning(listener_path(index, ".proxy_from"),
-               "server.listeners.proxy_from holds \"{}\", so anyone may say that he is anybody: write the addresses of "
-               "your proxies",
-               everyone->text());
+void believed_by_all(const scene& in, std::size_t index) {
+  const auto& one = in.s.server.listeners[index];
+  for (const auto& [list, key] :
+       {std::pair{&one.proxy_from, "proxy_from"}, std::pair{&one.xclient_from, "xclient_from"}}) {
+    const auto everyone = std::find_if(list->begin(), list->end(), [](const network& n) { return n.is_everyone(); });
+    if (everyone != list->end())
+      in.warning(listener_path(index, fmt::format(".{}", key)),
+                 "server.listeners.{} holds \"{}\", so anyone may say that he is anybody: write the addresses of your "
+                 "own front ends",
+                 key, everyone->text());
+  }
 }
 
 // Those of runtime/smtp/sasl.hpp.
@@ -509,7 +512,7 @@ void apply_rules(draft& what, const node& root, const load_options& options, rep
   auth_providers(in);
   for (std::size_t i = 0; i < what.settings.server.listeners.size(); ++i) {
     open_relay(in, i);
-    open_proxy(in, i);
+    believed_by_all(in, i);
     authentication(in, i);
     certificates(in, i);
     client_certificates(in, i);

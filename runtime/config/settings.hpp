@@ -82,6 +82,8 @@ struct listener_settings {
   bare_line_ends line_endings{};
   std::vector<network> proxy_from; ///< who must send a PROXY header
   direct_clients proxy_others{};
+  std::vector<network> xclient_from;            ///< who may say XCLIENT
+  bool xclient_login{};                         ///< with LOGIN
   std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };

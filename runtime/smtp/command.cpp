@@ -387,6 +387,7 @@ constexpr std::array verbs{
                }},
     verb_entry{"EXPN", any_arguments<expn_command>},
     verb_entry{"HELP", any_arguments<help_command>},
+    verb_entry{"XCLIENT", [](std::string_view text, const grammar&) { return parsed{xclient_command{text}}; }},
     verb_entry{"BDAT", [](std::string_view text, const grammar&) { return parse_bdat(text); }},
 };
 

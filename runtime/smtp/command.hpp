@@ -95,12 +95,16 @@ struct auth_command {
   std::string_view mechanism;                       ///< as given
   std::optional<std::string_view> initial_response; ///< base64; "=" for an empty one (RFC 4954 section 4)
 };
+/// Of Postfix; see xclient.hpp.
+struct xclient_command {
+  std::string_view arguments;
+};
 /// A line of another protocol, such as "GET / HTTP/1.1".
 struct http_command {};
 
-using any_command =
-    std::variant<helo_command, mail_command, rcpt_command, data_command, rset_command, noop_command, quit_command,
-                 starttls_command, vrfy_command, expn_command, help_command, bdat_command, auth_command, http_command>;
+using any_command = std::variant<helo_command, mail_command, rcpt_command, data_command, rset_command, noop_command,
+                                 quit_command, starttls_command, vrfy_command, expn_command, help_command, bdat_command,
+                                 auth_command, xclient_command, http_command>;
 
 /// What the session lets a client use; a parameter of what is off is unknown (555).
 struct grammar {

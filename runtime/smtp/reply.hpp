@@ -186,6 +186,11 @@ inline constexpr standard_reply auth_line_too_long{
     500, {5, 5, 6}, "Authentication exchange line is too long", refusal_reason::auth_malformed};
 
 // Policy
+inline constexpr standard_reply xclient_refused{550, {5, 7, 1}, "XCLIENT is not for you", refusal_reason::proxy};
+inline constexpr standard_reply xclient_in_transaction{
+    503, {5, 5, 1}, "A mail transaction is in progress", refusal_reason::sequence};
+inline constexpr standard_reply overloaded{
+    421, {4, 3, 2}, "Too busy for strangers now, try again later", refusal_reason::connections};
 inline constexpr standard_reply relaying_denied{550, {5, 7, 1}, "Relaying denied", refusal_reason::relay};
 inline constexpr standard_reply sender_not_owned{
     553, {5, 7, 1}, "This user may not send from that address", refusal_reason::sender};

@@ -39,6 +39,8 @@ std::string_view to_string_view(ask::end_reason reason) noexcept {
     return "timed out";
   case ask::end_reason::too_long:
     return "too long";
+  case ask::end_reason::no_room:
+    return "no room";
   case ask::end_reason::shutting_down:
     return "shutting down";
   case ask::end_reason::killed:
@@ -326,6 +328,8 @@ void server_session::refuse(const reply& why) {
     ++counters_.recipients_refused;
   } else if (answers<ask::take_message>()) {
     ++counters_.messages_refused;
+  } else if (answers<ask::xclient>()) {
+    ++counters_.bad_commands;
   } else if (answers<ask::check_data>()) {
     if (chunk_ && !end) { // answered when it has been read
       chunks_ = chunks::begun;
@@ -371,8 +375,25 @@ void server_session::tls_started(tls_facts facts) {
   facts_.tls = std::move(facts);
 }
 
+void server_session::client_changed(std::shared_ptr<const server_settings> settings, connection_facts facts,
+                                    std::string identity, std::string hello, bool extended) {
+  if (ended_)
+    return;
+  if (!answers<ask::xclient>())
+    panic("server_session: client_changed() without a question");
+  forget_client();
+  settings_ = std::move(settings);
+  facts_ = std::move(facts);
+  identity_ = std::move(identity);
+  greeted_ = !hello.empty();
+  extended_ = greeted_ && extended;
+  helo_ = std::move(hello);
+  ask_owner<ask::check_connect>();
+}
+
 void server_session::timed_out() { finish(replies::timed_out, ask::end_reason::timed_out); }
 void server_session::expire() { finish(replies::session_too_long, ask::end_reason::too_long); }
+void server_session::make_room() { finish(replies::overloaded, ask::end_reason::no_room); }
 void server_session::shut_down() { finish(replies::shutting_down, ask::end_reason::shutting_down); }
 void server_session::kill() { finish(replies::killed, ask::end_reason::killed); }
 void server_session::fail() { finish(replies::session_failed, ask::end_reason::failed); }

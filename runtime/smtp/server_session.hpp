@@ -19,6 +19,7 @@
 #include "runtime/smtp/dialogue_tap.hpp"
 #include "runtime/smtp/reply.hpp"
 #include "runtime/smtp/sasl.hpp"
+#include "runtime/smtp/xclient.hpp"
 
 namespace hedwig::smtp {
 
@@ -54,6 +55,7 @@ struct server_settings {
   std::chrono::seconds hold_max{0};       ///< of FUTURERELEASE; 0: not offered
   bool starttls = false;                  ///< there is a certificate
   bool require_tls = false;               ///< before TLS only EHLO, HELO, NOOP, RSET, QUIT and STARTTLS
+  bool xclient = false;                   ///< some clients may say XCLIENT (connection_facts says who)
   bool auth_in_clear = false;             ///< AUTH without TLS
   bool require_auth = false;              ///< MAIL needs AUTH (530)
   /// Offered, in this order, capitals, as far as the owner finds answers (sasl_abilities); empty: no AUTH at all.
@@ -83,6 +85,8 @@ struct connection_facts {
   std::optional<tls_facts> tls; ///< set from the start under implicit TLS
   sasl_abilities can;
   refusal_tally* refusals = nullptr; ///< counts each 4xx and 5xx; outlives the session; may be null
+  bool may_xclient = false;          ///< XCLIENT is offered and taken
+  bool may_xclient_login = false;    ///< with LOGIN
 };
 
 struct recipient {
@@ -110,6 +114,10 @@ struct check_helo {
 /// The 220 is in output(). Flush it, start TLS, call tls_started(). Clear text that came behind the command was dropped
 /// by feed(); the owner drops what it still buffers itself. refuse() is too late; end the connection instead.
 struct start_tls {};
+/// The client says for whom it speaks. client_changed(), or refuse().
+struct xclient {
+  xclient_attributes who;
+};
 /// What who.question asks. A password or a token: authenticated(), auth_failed() or auth_unavailable(), after whatever
 /// delay the owner thinks right. SCRAM: scram_keys_found() (for unknown users, too) or auth_unavailable(). The secret
 /// is wiped with the answer. `external`: as a password; who the client is, its certificate says.
@@ -151,6 +159,7 @@ enum class end_reason : std::uint8_t {
   refused,       ///< check_connect, or refuse_and_end()
   timed_out,     ///< timed_out()
   too_long,      ///< expire()
+  no_room,       ///< make_room()
   shutting_down, ///< shut_down()
   killed,        ///< kill()
   failed,        ///< fail()
@@ -172,8 +181,9 @@ struct end {
 
 [[nodiscard]] std::string_view to_string_view(ask::end_reason reason) noexcept;
 
-using question = std::variant<ask::check_connect, ask::check_helo, ask::start_tls, ask::authenticate, ask::settle_login,
-                              ask::check_mail, ask::check_recipient, ask::check_data, ask::take_message, ask::end>;
+using question = std::variant<ask::check_connect, ask::check_helo, ask::start_tls, ask::xclient, ask::authenticate,
+                              ask::settle_login, ask::check_mail, ask::check_recipient, ask::check_data,
+                              ask::take_message, ask::end>;
 
 /// Where a session stands: names its timeout and what the console shows.
 enum class session_state : std::uint8_t {
@@ -246,6 +256,11 @@ public:
   void refuse_and_end(const reply& why);
   /// start_tls: the handshake is done. Everything learnt before is forgotten (RFC 3207 section 4.2).
   void tls_started(tls_facts facts);
+  /// xclient: everything learnt before is forgotten, and the session begins anew as that of another client, with
+  /// check_connect. `identity`: who has logged in already, or empty. `hello`: what he said to the one in front of us,
+  /// or empty; `extended`: with EHLO.
+  void client_changed(std::shared_ptr<const server_settings> settings, connection_facts facts, std::string identity,
+                      std::string hello, bool extended);
   /// authenticate that asks for SCRAM. `binding`: data of the channel binding that was asked for; empty: none.
   void scram_keys_found(scram_keys keys, std::string_view binding);
   /// authenticate, settle_login: `identity` is what policies and logs see.
@@ -268,6 +283,8 @@ public:
   void timed_out();
   /// 421 4.4.2: the whole session took too long.
   void expire();
+  /// 421 4.3.2: others need the room.
+  void make_room();
   /// 421 4.3.2; at once, whatever goes on. Wait for idle() first to be polite.
   void shut_down();
   /// 421 4.3.2; an operator wants it. With take_message open the client would hear that of a message that is stored
@@ -347,6 +364,7 @@ private:
   void on(help_command& what);
   void on(bdat_command& what);
   void on(auth_command& what);
+  void on(xclient_command& what);
   void on(http_command& what);
   [[nodiscard]] const standard_reply* refusal_of(const mail_command& what) const noexcept;
   [[nodiscard]] const standard_reply* refusal_of(const rcpt_command& what) const noexcept;

@@ -106,6 +106,8 @@ void server_session::say_extensions() {
         .append(std::to_string(offered.limits.recipients_max))
         .append("\r\n");
   say_delivery_extensions();
+  if (facts_.may_xclient)
+    output_.append("250-XCLIENT ").append(xclient_names).append(facts_.may_xclient_login ? " LOGIN\r\n" : "\r\n");
   if (offers_starttls())
     output_ += "250-STARTTLS\r\n";
   if (offers_auth()) {
@@ -294,6 +296,21 @@ void server_session::on(bdat_command& what) {
   } else {
     begin_chunk();
   }
+}
+
+void server_session::on(xclient_command& what) {
+  if (!facts_.may_xclient) {
+    bad(settings_->xclient ? replies::xclient_refused : replies::not_implemented);
+    return;
+  }
+  if (transaction_) {
+    bad(replies::xclient_in_transaction);
+    return;
+  }
+  if (auto who = parse_xclient(what.arguments, facts_.may_xclient_login))
+    ask_owner<ask::xclient>(std::move(*who));
+  else
+    bad(who.error());
 }
 
 void server_session::on(http_command&) { finish(replies::not_http, ask::end_reason::http); }

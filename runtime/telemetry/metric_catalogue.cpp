@@ -115,6 +115,8 @@ constexpr metric_info catalogue[] = {
     {"hedwig_connections", gauge, "Open client connections; the limit is server.max_connections.", "listener"},
     {"hedwig_connections_accepted_total", counter, "Client connections taken.", "listener"},
     {"hedwig_connections_refused_total", counter, "Client connections refused, by reason.", "listener", "reason"},
+    {"hedwig_connections_shed_total", counter,
+     "Sessions of strangers ended with 421 4.3.2 to make room for others at server.max_connections.", "listener"},
     {"hedwig_smtp_replies_total", counter, "Replies given to clients, by their code.", "code"},
     {"hedwig_smtp_refusals_total", counter,
      "Replies with 4xx and 5xx given to clients, by why: the reasons are listed in docs/operations.md.", "reason"},

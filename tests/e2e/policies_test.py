@@ -184,6 +184,38 @@ class Policies(Case):
         self.assertEqual(self.ends(self.talk(3), b"NOOP\r\n").splitlines()[-1], "421 4.4.2 Session is too long, connect again")
         self.assertEqual([self.hits("server.greeting_timeout"), self.hits("server.session_timeout")], [1, 1])
 
+    # no room
+
+    def shed(self):
+        return self.relay_.metrics().get('hedwig_connections_shed_total{listener="in"}', 0)
+
+    def test_strangers_make_room_the_worst_first_and_who_has_logged_in_stays(self):
+        # The relay looks at its own greeting from host 1, as a stranger who is gone when the test begins.
+        self.limited({"connections": 0, "connections_per_minute": 0}, max_connections=4, listener={
+            "relay_from": [f"{host(2)}/32"], "allow_auth_in_clear": True}, auth=[{"username": "ann", "password": "right"}])
+        wait_for(lambda: self.relay_.metric("hedwig_connections") == 0, 60, self.relay_.log_tail)
+        user, old, bad, new = (self.talk(number) for number in (3, 4, 5, 6))
+        self.assertEqual(user.say("AUTH PLAIN AGFubgByaWdodA==")[:3], "235")
+        self.assertEqual(bad.say("NONSENSE")[:3], "500")
+        gone = "421 4.3.2 Too busy for strangers now, try again later"
+        self.assertEqual(self.talk(7).greeting[:3], "220", "a stranger, for the one who made a mistake")
+        self.assertEqual(bad.reply(), gone)
+        wait_for(lambda: self.relay_.metric("hedwig_connections") == 4, 60, self.relay_.log_tail)
+        self.assertEqual(self.greeting(8)[:9], "421 4.7.0", "another, and nobody did anything wrong")
+        known = self.talk(2)
+        self.assertEqual(known.greeting[:3], "220")
+        wait_for(lambda: self.relay_.metric("hedwig_connections") == 4, 60, self.relay_.log_tail)
+        self.assertEqual(self.shed(), 2)
+        again = self.talk(2)
+        self.assertEqual((again.greeting[:3], new.reply()), ("220", gone))
+        wait_for(lambda: self.relay_.metric("hedwig_connections") == 4, 60, self.relay_.log_tail)
+        third = self.talk(2)
+        self.assertEqual((third.greeting[:3], old.reply()), ("220", gone))
+        wait_for(lambda: self.relay_.metric("hedwig_connections") == 4, 60, self.relay_.log_tail)
+        self.assertEqual(self.greeting(2)[:9], "421 4.7.0", "there is no stranger left")
+        self.assertEqual({one.say("NOOP")[:3] for one in (user, known, again, third)}, {"250"})
+        self.assertEqual(self.shed(), 4)
+
 
 if __name__ == "__main__":
     main()

@@ -106,6 +106,12 @@ void set(dialogue& out, std::string_view rest) {
          (rest == "tokens" ? can.tokens : rest == "scram" ? can.scram : can.passwords) = false;
        }},
       {"auth-in-clear", [&] { s.auth_in_clear = true; }},
+      {"xclient",
+       [&] {
+         s.xclient = true;
+         out.facts.may_xclient = rest != "others";
+         out.facts.may_xclient_login = rest == "login";
+       }},
       {"require-auth", [&] { s.require_auth = true; }},
       {"no-pipelining", [&] { s.pipelining = false; }},
       {"no-size", [&] { s.size = false; }},
@@ -354,6 +360,14 @@ private:
   void on(ask::check_recipient& what) { accept_or_refuse("rcpt", what.forward_path.text()); }
   void on(ask::check_data&) { accept_or_refuse("data", ""); }
   void on(ask::start_tls&) {}
+  void on(ask::xclient& what) {
+    auto facts = session_.facts();
+    auto text_of = [](auto& from) { return from ? from->text : std::string{}; };
+    if (what.who.addr)
+      facts.peer_ip = what.who.addr->text;
+    session_.client_changed(std::make_shared<server_settings>(session_.settings()), facts, text_of(what.who.login),
+                            text_of(what.who.helo), what.who.extended.value_or(true));
+  }
   void on(ask::end&) {}
 
   void on(ask::authenticate& what) {
