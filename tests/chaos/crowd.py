@@ -328,7 +328,7 @@ def unread(relay):
         most = max(most, relay.resident_kib())
     row("unread", "clients whose octets wait in the kernels, or that were ended", len(stuck), UNREAD, len(stuck) == UNREAD)
     each = (most - before) / UNREAD
-    row("unread", "memory of each at most", f"{each:.0f} KiB", "under 2048 KiB", each < 2048)
+    row("unread", "memory of each at most", f"{each:.0f} KiB", "under 512 KiB", each < 512)
     timed("unread", "greeting of another client beside them", greeting_time(relay), "ms", 100)
     wait_for(lambda: relay.metric("hedwig_connections") == 0, 120, lambda: "clients that never read to be ended\n" + relay.log_tail())
     row("unread", "clients that were ended", UNREAD, UNREAD)
