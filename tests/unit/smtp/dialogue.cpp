@@ -516,6 +516,10 @@ private:
       session_.refuse_early_talker();
     else if (what == "timeout")
       session_.timed_out();
+    else if (what == "expire")
+      session_.expire();
+    else if (what == "room")
+      session_.make_room();
     else if (what == "shutdown")
       session_.shut_down();
     else if (what == "kill")
