@@ -228,8 +228,9 @@ private:
   bool awaiting_proxy_ = false; // its PROXY header
   bool anonymous_ = false;      // the proxy does not say who it is
   bool may_xclient_ = false;
-  bool delaying_ = false; // the greeting
-  bool denying_ = false;  // the answer to a failed login
+  bool spoken_for_ = false; // by XCLIENT
+  bool delaying_ = false;   // the greeting
+  bool denying_ = false;    // the answer to a failed login
   bool peer_may_relay_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -35,7 +35,7 @@ smtp::tls_facts session::tls_facts_of(const net::tls_info& info) const {
   return {.version = info.version,
           .cipher = info.cipher,
           .server_name = info.server_name,
-          .external = login_of(&info).has_value()};
+          .external = !spoken_for_ && login_of(&info).has_value()}; // else it would be the front end's
 }
 
 std::optional<session::certificate_login> session::login_of(const net::tls_info* info) const {

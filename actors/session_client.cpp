@@ -132,6 +132,7 @@ void session::open_filters() {
 
 bool session::answer(smtp::ask::xclient& question) {
   auto who = std::move(question.who);
+  spoken_for_ = true;
   log_out();
   relay().clients.leave(std::exchange(admission_.counted, {}));
   if (who.addr) {
