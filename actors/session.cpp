@@ -201,7 +201,10 @@ void session::on_tls(const net::tls_info& info) {
 }
 
 void session::on_drained() {
-  on_loop([&] { stream_->resume_reading(); });
+  on_loop([&] {
+    if (halted_ == halt::none) // else it waits for something else as well
+      stream_->resume_reading();
+  });
 }
 
 void session::on_end() {
