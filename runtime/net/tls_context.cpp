@@ -14,8 +14,9 @@ namespace {
 
 // Forward secrecy and authenticated encryption first; CBC suites remain for old mail servers. No finite-field DHE: it
 // costs a server far more than its client (CVE-2002-20001), and whoever lacks ECDHE has long been gone. TLS 1.3 has its
-// own list.
-constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5";
+// own list. No CCM: its 8-octet tags are too short, and no mail server has but that.
+constexpr const char* server_ciphers =
+    "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!AESCCM:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5";
 // For the same reason neither the large ffdhe groups of OpenSSL's own list nor slow curves.
 constexpr const char* server_groups = "X25519:P-256:P-384";
 // Towards a server the alternative is often clear text, so suites without forward secrecy are the last choice.

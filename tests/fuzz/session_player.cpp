@@ -78,6 +78,7 @@ session_scene scene_of(std::uint8_t options, std::uint8_t switched_off) {
   s.auth_in_clear = (options & 16) != 0;
   scene.facts.can.channel_binding = (options & 32) != 0;
   scene.facts.peer_ip = (options & 64) != 0 ? "2001:db8::1" : "192.0.2.1";
+  s.xclient = scene.facts.may_xclient = scene.facts.may_xclient_login = (options & 64) != 0;
   if ((options & 128) != 0)
     s.limits.bad_commands_max = 1000;
   auto on = [switched_off](unsigned bit) { return (switched_off >> bit & 1) == 0; };
@@ -187,6 +188,16 @@ void session_player::on(smtp::ask::check_helo& what) {
   demand(what.name.size() <= smtp::helo_octets_max, "a name in EHLO has its limit");
   note(what.extended ? "ehlo" : "helo", what.name);
   accept_or_refuse(what.name);
+}
+
+void session_player::on(smtp::ask::xclient& what) {
+  auto facts = session_.facts();
+  auto text_of = [](auto& from) { return from ? from->text : std::string{}; };
+  if (what.who.addr)
+    facts.peer_ip = what.who.addr->text;
+  note("xclient", facts.peer_ip);
+  session_.client_changed(std::make_shared<smtp::server_settings>(session_.settings()), facts, text_of(what.who.login),
+                          text_of(what.who.helo), what.who.extended.value_or(true));
 }
 
 void session_player::on(smtp::ask::check_mail& what) {

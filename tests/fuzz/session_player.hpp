@@ -43,6 +43,7 @@ private:
   void on(smtp::ask::check_connect&);
   void on(smtp::ask::check_helo& what);
   void on(smtp::ask::start_tls&) {}
+  void on(smtp::ask::xclient& what);
   void on(smtp::ask::authenticate& what);
   void on(smtp::ask::settle_login& what);
   void on(smtp::ask::check_mail& what);
