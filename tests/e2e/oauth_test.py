@@ -44,6 +44,7 @@ class Oauth(Case):
             if "jwks_file" not in settings:
                 self.settings.setdefault("jwks_url", self.issuer.url("/jwks"))
         relay.write_config({"auth": [self.settings], "server": {"max_auth_failures": 100, "auth_failure_delay": "0s",
+                                                               "policies": [{"connections": 0, "connections_per_minute": 0}],
                                                                "auth_failures_per_address": 0, "listeners": [
             {"addr": f"{host()}:{relay.port}", "relay_from": []},
             {"addr": f"{host()}:{self.port}", "relay_from": [],
@@ -99,8 +100,8 @@ class Tokens(Oauth):
         token = KEYS["ES256"].token()
         client.auth("XOAUTH2", lambda challenge=None: xoauth2(token), initial_response_ok=True)
         client.sendmail("alice@example.test", ["bob@example.net"], plain_message())
-        accepted = [event for event in relay.events() if event["event"] == "message.accepted"]
-        self.assertEqual(accepted[0]["user"], "alice")
+        accepted, *_ = wait_for(lambda: [event for event in relay.events() if event["event"] == "message.accepted"], 60, relay.log_tail)
+        self.assertEqual(accepted["user"], "alice")
 
     def test_in_a_process_of_its_own_it_does_the_same(self):
         relay = self.oauth_relay(isolation="process", refresh_interval="1s")
