@@ -77,8 +77,8 @@ TEST(dialogue_files, show_every_refusal_of_the_protocol) {
     for (auto why : refusals_in(read_dialogue(folder / (name + ".dialogue"))))
       shown.insert(why);
   using enum refusal_reason;
-  const std::set policy{none,   connections, client_limit, auth_locked, relay,        sender,          from, user_limit,
-                        header, loop,        memory,       storage,     storage_full, tls_unavailable, other};
+  const std::set policy{none, client_limit, auth_locked, relay,        sender,          from, user_limit, header,
+                        loop, memory,       storage,     storage_full, tls_unavailable, other};
   for (std::size_t i = 0; i < refusal_reasons; ++i) {
     auto why = static_cast<refusal_reason>(i);
     EXPECT_NE(shown.contains(why), policy.contains(why)) << to_string_view(why);
