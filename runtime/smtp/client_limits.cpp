@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/smtp/client_limits.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <limits>
 
 namespace hedwig::smtp {
 
@@ -11,8 +9,6 @@ namespace {
 
 constexpr std::int64_t minute_length = std::chrono::nanoseconds{std::chrono::minutes{1}}.count();
 constexpr std::int64_t day_length_of_clients = 24 * 60 * minute_length;
-/// Records looked at for one without a connection.
-constexpr int forget_client_tries = 64;
 
 constexpr std::int64_t window_length(counted_what what) noexcept {
   return what == counted_what::messages_per_day || what == counted_what::recipients_per_day ? day_length_of_clients
@@ -50,52 +46,9 @@ std::string client_limits::key_of_name(counted_by by, std::string_view name) {
   return std::string{static_cast<char>('0' + static_cast<int>(by))}.append(name);
 }
 
-double client_limits::window::rate(steady_time at, std::int64_t length) {
-  auto since = at.time_since_epoch().count();
-  auto current = since / length;
-  if (current != number) {
-    before = current == number + 1 ? now : 0;
-    now = 0;
-    number = current;
-  }
-  auto left = 1.0 - static_cast<double>(since % length) / static_cast<double>(length);
-  return static_cast<double>(before) * left + static_cast<double>(now);
-}
-
-void client_limits::window::add(std::size_t count) noexcept {
-  auto room = std::numeric_limits<std::uint32_t>::max() - now;
-  now += static_cast<std::uint32_t>(std::min<std::size_t>(count, room));
-}
-
 bool client_limits::record::is_over(counted_what what, const counted_limits& may, std::size_t more, steady_time now) {
   auto limit = limit_of(may, what);
   return limit != 0 && rate_of(what).rate(now, window_length(what)) + static_cast<double>(more) > limit;
-}
-
-client_limits::record& client_limits::of(const std::string& key) {
-  if (auto found = by_key_.find(key); found != by_key_.end()) {
-    records_.splice(records_.begin(), records_, found->second);
-    return records_.front();
-  }
-  if (records_.size() >= entries_max_)
-    forget_one();
-  records_.emplace_front();
-  records_.front().key = key;
-  by_key_.emplace(records_.front().key, records_.begin());
-  return records_.front();
-}
-
-void client_limits::forget_one() {
-  // Who has a connection stays, so the number of those follows the limit of connections.
-  for (int i = 0; i < forget_client_tries && !records_.empty(); ++i) {
-    auto last = std::prev(records_.end());
-    if (last->connections == 0) {
-      by_key_.erase(last->key);
-      records_.erase(last);
-      return;
-    }
-    records_.splice(records_.begin(), records_, last);
-  }
 }
 
 std::optional<client_limits::refusal> client_limits::enter(std::span<const counted> who, steady_time now) {
@@ -103,7 +56,7 @@ std::optional<client_limits::refusal> client_limits::enter(std::span<const count
   for (auto& one : who) {
     if (!limits_connections(one.may))
       continue;
-    auto& record = of(one.key);
+    auto& record = records_.of(one.key);
     auto most = limit_of(one.may, counted_what::connections);
     if (most != 0 && record.connections >= most)
       return refusal{one.by, counted_what::connections};
@@ -113,7 +66,7 @@ std::optional<client_limits::refusal> client_limits::enter(std::span<const count
   for (auto& one : who) {
     if (!limits_connections(one.may))
       continue;
-    auto& record = of(one.key);
+    auto& record = records_.of(one.key);
     ++record.connections;
     record.rate_of(counted_what::connections_per_minute).add(1);
   }
@@ -124,8 +77,8 @@ void client_limits::leave(std::span<const counted> who) {
   std::lock_guard lock{mutex_};
   for (auto& one : who)
     if (limits_connections(one.may))
-      if (auto found = by_key_.find(one.key); found != by_key_.end() && found->second->connections > 0)
-        --found->second->connections;
+      if (auto* found = records_.find(one.key); found != nullptr && found->connections > 0)
+        --found->connections;
 }
 
 std::optional<client_limits::refusal> client_limits::judge_mail(std::span<const counted> who, std::size_t recipients,
@@ -133,7 +86,7 @@ std::optional<client_limits::refusal> client_limits::judge_mail(std::span<const 
   for (auto& one : who) {
     if (!limits_mail(one.may))
       continue;
-    auto& record = of(one.key);
+    auto& record = records_.of(one.key);
     for (auto what : mail_limits)
       if (record.is_over(what, one.may, counts_recipients(what) ? recipients : 1, now))
         return refusal{one.by, what};
@@ -155,7 +108,7 @@ std::optional<client_limits::refusal> client_limits::take(std::span<const counte
   for (auto& one : who) {
     if (!limits_mail(one.may))
       continue;
-    auto& record = of(one.key);
+    auto& record = records_.of(one.key);
     for (auto what : mail_limits)
       if (limit_of(one.may, what) != 0)
         record.rate_of(what).add(counts_recipients(what) ? recipients : 1);

@@ -4,15 +4,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "runtime/base/clock.hpp"
+#include "runtime/smtp/rate_window.hpp"
+#include "runtime/smtp/recent_records.hpp"
 
 namespace hedwig::smtp {
 
@@ -66,13 +66,10 @@ struct counted {
 
 /// How many connections, messages and recipients there were lately, of addresses, networks, listeners, users and sender
 /// domains. Only what has a limit is counted. Bounded: above `entries_max` the one without a connection that did
-/// nothing for longest is forgotten, and starts anew. Thread-safe.
-///
-/// A rate is that of the current minute (or day, from the process's own clock) and of the share of the one before that
-/// is not over yet, as in user_limits.
+/// nothing for longest is forgotten, and starts anew. Rates are those of rate_window. Thread-safe.
 class client_limits {
 public:
-  explicit client_limits(std::size_t entries_max = 100'000) : entries_max_{entries_max} {}
+  explicit client_limits(std::size_t entries_max = 100'000) : records_{entries_max} {}
 
   /// `address`: 4 or 16 octets; `by`: address or network.
   [[nodiscard]] static std::string key_of(counted_by by, std::span<const std::uint8_t> address);
@@ -96,33 +93,20 @@ public:
   [[nodiscard]] std::size_t size() const;
 
 private:
-  /// Of one length of time, and of the one before.
-  struct window {
-    std::int64_t number = 0;
-    std::uint32_t before = 0;
-    std::uint32_t now = 0;
-    [[nodiscard]] double rate(steady_time at, std::int64_t length);
-    void add(std::size_t count) noexcept;
-  };
   struct record {
-    std::string key;
     std::uint32_t connections = 0;
-    std::array<window, counted_what_size - 1> rates{}; // by counted_what, behind `connections`
-    [[nodiscard]] window& rate_of(counted_what what) { return rates[static_cast<std::size_t>(what) - 1]; }
+    std::array<rate_window, counted_what_size - 1> rates{}; // by counted_what, behind `connections`
+    [[nodiscard]] bool in_use() const noexcept { return connections != 0; }
+    [[nodiscard]] rate_window& rate_of(counted_what what) { return rates[static_cast<std::size_t>(what) - 1]; }
     /// Whether `more` of it are too many.
     [[nodiscard]] bool is_over(counted_what what, const counted_limits& may, std::size_t more, steady_time now);
   };
-  using place = std::list<record>::iterator;
 
-  [[nodiscard]] record& of(const std::string& key);
-  void forget_one();
   [[nodiscard]] std::optional<refusal> judge_mail(std::span<const counted> who, std::size_t recipients,
                                                   steady_time now);
 
-  const std::size_t entries_max_;
   mutable std::mutex mutex_;
-  std::list<record> records_; // the one used last stands first
-  std::unordered_map<std::string_view, place> by_key_;
+  recent_records<record> records_;
 };
 
 } // namespace hedwig::smtp

@@ -46,27 +46,6 @@ bool login_guard::record::is_known_at(const std::string& address) const {
   return !address.empty() && std::ranges::find(known_at, address) != known_at.end();
 }
 
-login_guard::record* login_guard::table::find(const std::string& key) {
-  auto found = by_key_.find(key);
-  if (found == by_key_.end())
-    return nullptr;
-  records_.splice(records_.begin(), records_, found->second);
-  return &records_.front();
-}
-
-login_guard::record& login_guard::table::at(const std::string& key, std::size_t entries_max) {
-  if (auto* found = find(key))
-    return *found;
-  if (records_.size() >= entries_max) {
-    by_key_.erase(records_.back().key);
-    records_.pop_back();
-  }
-  records_.emplace_front();
-  records_.front().key = key;
-  by_key_.emplace(records_.front().key, records_.begin());
-  return records_.front();
-}
-
 login_guard::verdict login_guard::look(const std::string& address, std::string_view user, steady_time now) {
   std::lock_guard lock{mutex_};
   auto* of_user = user.empty() ? nullptr : users_.find(user_key(user));
@@ -80,9 +59,9 @@ login_guard::verdict login_guard::failed(const std::string& address, std::string
                                          steady_time now) {
   std::lock_guard lock{mutex_};
   auto user_locked = !user.empty() && limits.failures_per_user != 0 &&
-                     users_.at(user_key(user), entries_max_).count(limits.failures_per_user, limits, now);
+                     users_.of(user_key(user)).count(limits.failures_per_user, limits, now);
   auto address_locked = !address.empty() && limits.failures_per_address != 0 &&
-                        addresses_.at(address, entries_max_).count(limits.failures_per_address, limits, now);
+                        addresses_.of(address).count(limits.failures_per_address, limits, now);
   return address_locked ? verdict::address_locked : user_locked ? verdict::user_locked : verdict::open;
 }
 
@@ -90,7 +69,7 @@ void login_guard::succeeded(const std::string& address, std::string_view user) {
   if (address.empty() || user.empty())
     return;
   std::lock_guard lock{mutex_};
-  auto& known = users_.at(user_key(user), entries_max_).known_at;
+  auto& known = users_.of(user_key(user)).known_at;
   auto at = std::ranges::find(known, address);
   if (at == known.end()) {
     at = std::prev(known.end());

@@ -5,14 +5,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "runtime/base/clock.hpp"
+#include "runtime/smtp/recent_records.hpp"
 
 namespace hedwig::smtp {
 
@@ -31,7 +30,7 @@ struct login_limits {
 /// him out.
 class login_guard {
 public:
-  explicit login_guard(std::size_t entries_max = 100'000) : entries_max_{entries_max} {}
+  explicit login_guard(std::size_t entries_max = 100'000) : addresses_{entries_max}, users_{entries_max} {}
 
   /// What counts as one address: all 4 octets, or the /64 that they are in, of the 16 of IPv6.
   [[nodiscard]] static std::string key_of(std::span<const std::uint8_t> address);
@@ -53,30 +52,18 @@ public:
 
 private:
   struct record {
-    std::string key;
     std::uint32_t failures = 0;
     steady_time first{};
     steady_time locked_until{};
     std::array<std::string, known_addresses_max> known_at{}; // of a user; the newest first
     [[nodiscard]] bool count(std::uint32_t limit, const login_limits& limits, steady_time now);
     [[nodiscard]] bool is_known_at(const std::string& address) const;
-  };
-  /// The one used last stands first.
-  class table {
-  public:
-    [[nodiscard]] record* find(const std::string& key);
-    [[nodiscard]] record& at(const std::string& key, std::size_t entries_max);
-    [[nodiscard]] std::size_t size() const { return records_.size(); }
-
-  private:
-    std::list<record> records_;
-    std::unordered_map<std::string_view, std::list<record>::iterator> by_key_;
+    [[nodiscard]] static bool in_use() noexcept { return false; }
   };
 
-  const std::size_t entries_max_;
   mutable std::mutex mutex_;
-  table addresses_;
-  table users_;
+  recent_records<record> addresses_;
+  recent_records<record> users_;
 };
 
 } // namespace hedwig::smtp

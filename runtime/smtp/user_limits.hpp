@@ -3,13 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 
 #include "runtime/base/clock.hpp"
+#include "runtime/smtp/rate_window.hpp"
+#include "runtime/smtp/recent_records.hpp"
 
 namespace hedwig::smtp {
 
@@ -23,13 +22,10 @@ struct user_allowance {
 };
 
 /// What users did lately, over all their sessions. Bounded: above `users_max` the one without a session who did nothing
-/// for longest is forgotten, and starts anew. Thread-safe.
-///
-/// A rate is that of the current hour (or day, from the process's own clock) and of the share of the one before that is
-/// not over yet: what any window of that length can hold exceeds the limit by little, and never by the double.
+/// for longest is forgotten, and starts anew. Rates are those of rate_window. Thread-safe.
 class user_limits {
 public:
-  explicit user_limits(std::size_t users_max = 100'000) : users_max_{users_max} {}
+  explicit user_limits(std::size_t users_max = 100'000) : records_{users_max} {}
 
   /// A session of the user begins; false when he has as many as he may, and then it does not count.
   [[nodiscard]] bool enter(const std::string& user, const user_allowance& may);
@@ -47,29 +43,17 @@ public:
   [[nodiscard]] std::size_t size() const;
 
 private:
-  /// Of one length of time, and of the one before.
-  struct window {
-    std::int64_t number = 0;
-    std::uint64_t before = 0;
-    std::uint64_t now = 0;
-    [[nodiscard]] double rate(steady_time at, std::int64_t length);
-  };
   struct record {
-    std::string user;
     std::uint32_t sessions = 0;
-    window messages;
-    window recipients;
+    rate_window messages;
+    rate_window recipients;
+    [[nodiscard]] bool in_use() const noexcept { return sessions != 0; }
   };
-  using place = std::list<record>::iterator;
 
-  [[nodiscard]] record& of(const std::string& user);
-  void forget_one();
   [[nodiscard]] static verdict judge(record& who, const user_allowance& may, std::size_t recipients, steady_time now);
 
-  const std::size_t users_max_;
   mutable std::mutex mutex_;
-  std::list<record> records_; // the one used last stands first
-  std::unordered_map<std::string_view, place> by_user_;
+  recent_records<record> records_;
 };
 
 } // namespace hedwig::smtp
