@@ -116,7 +116,9 @@ bool listener::has_room(std::uint32_t most, bool is_known) {
 
 void listener::refuse(net::connection& accepted, const smtp::standard_reply& why) {
   relay().count_refusal(why);
-  accepted.refuse(smtp::to_wire(why));
+  auto& settings = relay().policy()->settings.server.listeners.at(place_.index);
+  // A client that expects TLS would take clear text for a broken handshake.
+  accepted.refuse(settings.begins_with_tls() ? std::string{} : smtp::to_wire(why));
 }
 
 void listener::on_exhausted(const error& why) {

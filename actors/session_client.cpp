@@ -20,8 +20,7 @@ void session::meet_client(bool spoke_early, bool behind_header) {
   may_xclient_ = !anonymous_ && config::contains(listener_settings().xclient_from, client_.octets());
   update_standing();
   clock_.begin(admission_.rules->times, loop().now());
-  auto& tls = policy_->listeners[listener_].tls;
-  if (!tls || listener_settings().tls->mode != config::listener_tls::implicit)
+  if (!listener_settings().begins_with_tls())
     return greet_in_time(spoke_early);
   set_state("handshake");
   begin_handshake(behind_header);
@@ -66,7 +65,8 @@ bool session::admit() {
   if (admission_.refused == nullptr)
     return true;
   relay().count_refusal(*admission_.refused);
-  stream_->write(smtp::to_wire(*admission_.refused));
+  if (!listener_settings().begins_with_tls())
+    stream_->write(smtp::to_wire(*admission_.refused));
   close();
   return false;
 }

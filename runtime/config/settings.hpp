@@ -86,6 +86,9 @@ struct listener_settings {
   bool xclient_login{};                         ///< with LOGIN
   std::vector<std::string> disabled_extensions; ///< EHLO keywords, as written
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
+
+  /// Clients expect TLS and no greeting.
+  [[nodiscard]] bool begins_with_tls() const noexcept { return tls && tls->mode == listener_tls::implicit; }
 };
 
 /// One [[server.policies]] entry: limits of some clients. Absent numbers and times of zero say nothing.

@@ -5,7 +5,7 @@ import itertools
 import socket
 import time
 
-from hedwig_harness import PATIENCE, Case, host, main, wait_for
+from hedwig_harness import PATIENCE, Case, free_port, host, main, make_certificate, wait_for
 
 
 class Talk:
@@ -45,10 +45,10 @@ class Talk:
 
 
 class Policies(Case):
-    def limited(self, *policies, listener=None, **server):
+    def limited(self, *policies, listener=None, more=(), **server):
         relay = self.relay(start=False)
         entry = {"addr": f"{relay.address}:{relay.port}", "name": "in", "relay_from": ["127.0.0.0/8"], **(listener or {})}
-        relay.write_config({"server": {"listeners": [entry], "policies": list(policies), "disable_outbound": True, **server}})
+        relay.write_config({"server": {"listeners": [entry, *more], "policies": list(policies), "disable_outbound": True, **server}})
         relay.start()
         # The look at its greeting was a connection like any other: it counts for its own address alone.
         self.relay_ = relay
@@ -79,6 +79,16 @@ class Policies(Case):
         self.assertEqual((event["peer"].rpartition(":")[0], event["limit"]), (host(3), "policies.address.connections"))
         one.say("QUIT")
         wait_for(lambda: self.greeting(3)[:3] == "220", 60, self.relay_.log_tail)
+
+    def test_a_client_that_expects_tls_is_refused_without_a_word_in_clear_text(self):
+        certificate, key = make_certificate(self.folder)
+        port = free_port()
+        self.limited({"connections": 1}, more=[{"addr": f"{host()}:{port}", "name": "tls", "relay_from": ["127.0.0.0/8"],
+                                               "tls": {"cert_path": certificate, "key_path": key, "mode": "implicit"}}])
+        self.talk(3)
+        with socket.create_connection((host(), port), timeout=60 * PATIENCE, source_address=(host(3), 0)) as refused:
+            self.assertEqual(refused.recv(100), b"", "not a greeting in clear text, which it would take for broken TLS")
+        self.assertEqual(self.hits("policies.address.connections"), 1)
 
     def test_connections_of_one_network_and_of_one_listener(self):
         self.limited({"per": "network", "connections": 3}, {"per": "listener", "connections": 100})
