@@ -262,6 +262,8 @@ class Outages(Oauth):
         wait_for(lambda: self.login(oauthbearer(KEYS["RS256"].token()))[0] == 235, 60, relay.log_tail)
         self.issuer.close()
         fresh = Key("EdDSA", "fresh")
+        # For refresh_pause after the last answer a key that it had not is none.
+        wait_for(lambda: self.login(oauthbearer(fresh.token()))[0] == 454, 60, relay.log_tail)
         for _ in range(12):
             self.assertEqual(self.login(oauthbearer(fresh.token()))[0], 454, "whether that is a key nobody can tell")
         self.assertEqual(self.login(oauthbearer(KEYS["PS256"].token()))[0], 235, "the keys that are known serve on")
